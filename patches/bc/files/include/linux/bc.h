@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Beancounters: containers' counted resources, the part that other subsystems see.
+ *
+ * Documentation/admin-guide/beancounters.rst says what is counted. An object of a counted kind
+ * remembers who pays for it in a field of its own, so that the uncharge hits the holder whatever
+ * was migrated, removed or switched off meanwhile.
+ */
+#ifndef _LINUX_BC_H
+#define _LINUX_BC_H
+
+#include <linux/cgroup.h>
+#include <linux/fs.h>
+#include <linux/jump_label.h>
+#include <linux/percpu.h>
+#include <linux/preempt.h>
+#include <linux/workqueue_types.h>
+
+/* Each has a row of the same name in kernel/cgroup/bc/resource.rs. */
+enum bc_resource {
+	BC_NUMPROC,
+	BC_NUMFILE,
+	BC_NR_RESOURCES,
+};
+
+struct bc_cgroup;
+
+#ifdef CONFIG_CGROUP_BC
+
+/*
+ * Units that were charged to @bc in advance. Each carries a reference on it, in the stock and, when
+ * it was taken, in the object.
+ */
+struct bc_stock {
+	int avail[BC_NR_RESOURCES];
+	struct bc_cgroup *bc;
+	struct work_struct drain;
+};
+
+/* What the inlined paths read; the counters follow it in memory, in Rust. */
+struct bc_cgroup {
+	struct cgroup_subsys_state css;
+	/* NULL for the root, which pays for nothing. */
+	struct bc_stock __percpu *stock;
+	/* How many units each CPU may keep; 0 near a limit and after the cgroup's death. */
+	int stock_max[BC_NR_RESOURCES];
+	bool online;
+	struct rcu_work close;
+	struct cgroup_file events_file;
+	struct cgroup_file events_local_file;
+};
+
+DECLARE_STATIC_KEY_FALSE(bc_enabled_key);
+
+int __bc_charge(struct bc_cgroup *bc, struct bc_cgroup **owner, enum bc_resource res);
+void __bc_uncharge(struct bc_cgroup *bc, enum bc_resource res);
+
+/**
+ * bc_charge - charge one unit to the container of the current task
+ * @owner: where the object keeps who pays; NULL when nobody does
+ * @res: what is asked for
+ *
+ * The request is strict: it is refused above the barrier of any level of the hierarchy. May sleep.
+ *
+ * Return: 0, or the resource's errno when it was refused.
+ */
+static __always_inline int bc_charge(struct bc_cgroup **owner, enum bc_resource res)
+{
+	struct bc_cgroup *bc;
+
+	*owner = NULL;
+	if (!static_branch_unlikely(&bc_enabled_key))
+		return 0;
+
+	/* Keeps the task's css from going away, and the task on the CPU whose stock it takes. */
+	preempt_disable();
+	bc = container_of(task_css_check(current, bc_cgrp_id, true), struct bc_cgroup, css);
+	if (bc->stock) {
+		if (unlikely(this_cpu_dec_return(bc->stock->avail[res]) < 0))
+			return __bc_charge(bc, owner, res);
+		*owner = bc;
+	}
+	preempt_enable();
+	return 0;
+}
+
+/**
+ * bc_uncharge - give one unit back
+ * @bc: who pays for it, as bc_charge() left it
+ * @res: what it is
+ *
+ * Context: any but NMI.
+ */
+static __always_inline void bc_uncharge(struct bc_cgroup *bc, enum bc_resource res)
+{
+	if (!bc)
+		return;
+
+	preempt_disable();
+	if (unlikely(this_cpu_inc_return(bc->stock->avail[res]) > READ_ONCE(bc->stock_max[res])))
+		__bc_uncharge(bc, res);
+	preempt_enable();
+}
+
+static inline int bc_charge_file(struct file *file)
+{
+	return bc_charge(&file->f_bc, BC_NUMFILE);
+}
+
+static inline void bc_uncharge_file(struct file *file)
+{
+	bc_uncharge(file->f_bc, BC_NUMFILE);
+}
+
+#else /* !CONFIG_CGROUP_BC */
+
+static inline int bc_charge_file(struct file *file)
+{
+	return 0;
+}
+
+static inline void bc_uncharge_file(struct file *file) { }
+
+#endif /* CONFIG_CGROUP_BC */
+
+#endif /* _LINUX_BC_H */

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The border to C, in both directions; nothing else in the controller names `bindings`.
+//!
+//! C header: [`kernel/cgroup/bc/internal.h`](srctree/kernel/cgroup/bc/internal.h)
+
+use crate::{
+    cgroup::Bc,
+    files::{
+        self,
+        File, //
+    },
+    limits::{
+        Setting,
+        Settings, //
+    },
+    numproc,
+    resource::{
+        Resource,
+        RESOURCES, //
+    },
+    stock, //
+};
+use core::slice;
+use kernel::{
+    bindings,
+    error::to_result,
+    prelude::*,
+    seq_file::SeqFile,
+    types::Opaque, //
+};
+
+/// How many resources C knows.
+pub(crate) const NR_RESOURCES: usize = bindings::bc_resource_BC_NR_RESOURCES as usize;
+/// Index of numproc.
+pub(crate) const NUMPROC: usize = bindings::bc_resource_BC_NUMPROC as usize;
+/// Index of numfile.
+pub(crate) const NUMFILE: usize = bindings::bc_resource_BC_NUMFILE as usize;
+
+/// `struct bc_cgroup`.
+///
+/// # Invariants
+///
+/// It is the first field of a [`Bc`].
+#[repr(transparent)]
+pub(crate) struct Head(Opaque<bindings::bc_cgroup>);
+
+impl Head {
+    fn as_ptr(&self) -> *mut bindings::bc_cgroup {
+        self.0.get()
+    }
+
+    /// `&bc->css`.
+    fn css(&self) -> *mut bindings::cgroup_subsys_state {
+        // SAFETY: Only the address of a field of a live object is taken.
+        unsafe { &raw mut (*self.as_ptr()).css }
+    }
+
+    /// The cgroup above; none for the root.
+    pub(crate) fn parent(&self) -> Option<&Bc> {
+        // SAFETY: The core set `parent` before anyone could see the css, and it stays.
+        let parent = unsafe { (*self.css()).parent };
+        // SAFETY: A css holds a reference on its parent, so that the parent lives as long as
+        // `self`; `css` is the first field of a `bc_cgroup` and that of a `Bc`.
+        unsafe { parent.cast::<Bc>().as_ref() }
+    }
+
+    /// Takes `nr` more references; the caller has one.
+    pub(crate) fn get_many(&self, nr: i32) {
+        // SAFETY: The css is alive. CAST: Stocks are small and not negative.
+        unsafe { bindings::css_get_many(self.css(), nr as u32) };
+    }
+
+    /// Gives `nr` references back. The memory stays for as long as the caller's RCU read side or
+    /// other reference does.
+    pub(crate) fn put_many(&self, nr: i64) {
+        // SAFETY: The caller owns as many. CAST: One per unit of a stock, which is an `i32`.
+        unsafe { bindings::css_put_many(self.css(), nr as u32) };
+    }
+
+    /// Gives each CPU an empty stock.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn stock_alloc(&self) -> Result {
+        // SAFETY: The object is zeroed and nobody else sees it yet.
+        to_result(unsafe { bindings::bc_stock_alloc(self.as_ptr()) })
+    }
+
+    /// Puts `nr` units into the stock of this CPU; `false` when the cgroup has died.
+    pub(crate) fn stock_fill(&self, resource: &Resource, nr: i32) -> bool {
+        // SAFETY: Only cgroups with a stock are charged through it.
+        unsafe { bindings::bc_stock_fill(self.as_ptr(), resource.index as u32, nr) }
+    }
+
+    /// Empties the stocks of this cgroup and all below; sleeps.
+    pub(crate) fn stock_recall(&self, resource: &Resource) {
+        // SAFETY: The caller has a reference or an open file on the cgroup, which is not the root.
+        unsafe { bindings::bc_stock_recall(self.as_ptr(), resource.index as u32) };
+    }
+
+    /// What is in the stocks of this cgroup and all below.
+    pub(crate) fn subtree_stock(&self, resource: &Resource) -> i64 {
+        // SAFETY: The caller has a reference or an open file on the cgroup, which is not the root.
+        unsafe { bindings::bc_stock_sum(self.as_ptr(), resource.index as u32) as i64 }
+    }
+
+    /// Wakes who polls `bc.events`.
+    pub(crate) fn notify_events(&self) {
+        // SAFETY: The core set the file up before the cgroup was visible.
+        unsafe { bindings::cgroup_file_notify(&raw mut (*self.as_ptr()).events_file) };
+    }
+
+    /// Wakes who polls `bc.events.local`.
+    pub(crate) fn notify_events_local(&self) {
+        // SAFETY: The core set the file up before the cgroup was visible.
+        unsafe { bindings::cgroup_file_notify(&raw mut (*self.as_ptr()).events_local_file) };
+    }
+}
+
+/// How many CPUs share what is left below a limit; 0 when this one may have no stock.
+pub(crate) fn stock_cpus() -> u32 {
+    // SAFETY: It only looks.
+    unsafe { bindings::bc_stock_cpus() }
+}
+
+kernel::declare_trace! {
+    /// # Safety
+    ///
+    /// The cgroups are alive and the strings are NUL-terminated.
+    unsafe fn bc_refuse(
+        charged: *mut bindings::cgroup,
+        at: *mut bindings::cgroup,
+        resource: *const c_char,
+        setting: *const c_char,
+        requested: i64,
+        held: i64,
+        barrier: i64,
+        limit: i64,
+    );
+}
+
+/// The tracepoint `bc:bc_refuse`.
+#[expect(clippy::too_many_arguments, reason = "one per field of the event")]
+pub(crate) fn trace_refusal(
+    charged: &Head,
+    at: &Head,
+    resource: &CStr,
+    setting: &CStr,
+    requested: i64,
+    held: i64,
+    settings: Settings,
+) {
+    // SAFETY: A css keeps its cgroup; the strings are.
+    unsafe {
+        bc_refuse(
+            (*charged.css()).cgroup,
+            (*at.css()).cgroup,
+            resource.as_char_ptr(),
+            setting.as_char_ptr(),
+            requested,
+            held,
+            settings.high,
+            settings.max,
+        )
+    };
+}
+
+/// The errno of a result, as C wants it.
+fn errno(result: Result) -> c_int {
+    match result {
+        Ok(()) => 0,
+        Err(err) => err.to_errno(),
+    }
+}
+
+/// # Safety
+///
+/// `bc` is a cgroup that stays for `'a`.
+unsafe fn bc<'a>(bc: *mut bindings::bc_cgroup) -> &'a Bc {
+    // SAFETY: The caller says that it lives; all of them are allocated as a `Bc`, whose first field
+    // it is, and are shared between CPUs through atomics only.
+    unsafe { &*bc.cast::<Bc>() }
+}
+
+/// `css_alloc` of the controller.
+///
+/// # Safety
+///
+/// `parent` is null or an online css of the controller.
+#[export]
+pub(crate) unsafe extern "C" fn bc_css_alloc(
+    parent: *mut bindings::cgroup_subsys_state,
+) -> *mut bindings::cgroup_subsys_state {
+    match Bc::new(parent.is_null()) {
+        Ok(bc) => KBox::into_raw(bc).cast(),
+        Err(err) => err.to_ptr(),
+    }
+}
+
+/// `css_free` of the controller.
+///
+/// # Safety
+///
+/// `css` came from [`bc_css_alloc`], and its last reference is gone for a grace period.
+#[export]
+pub(crate) unsafe extern "C" fn bc_css_free(css: *mut bindings::cgroup_subsys_state) {
+    // SAFETY: Nobody else has it any more.
+    let bc = unsafe { KBox::from_raw(css.cast::<Bc>()) };
+
+    bc.report_leaks();
+    // SAFETY: As above; null for the root, which it accepts.
+    unsafe { bindings::bc_stock_free(bc.head.as_ptr()) };
+}
+
+/// Shows an interface file.
+///
+/// # Safety
+///
+/// `m` and `bc` are those of a read of one of the controller's files.
+#[export]
+pub(crate) unsafe extern "C" fn bc_show(
+    m: *mut bindings::seq_file,
+    cgroup: *mut bindings::bc_cgroup,
+    file: bindings::bc_file,
+) {
+    // SAFETY: The caller has `m` to itself, and the open file keeps the css.
+    let (m, cgroup) = unsafe { (SeqFile::from_raw(m), bc(cgroup)) };
+    let file = match file {
+        bindings::bc_file_BC_FILE_CURRENT => File::Current,
+        bindings::bc_file_BC_FILE_PEAK => File::Peak,
+        bindings::bc_file_BC_FILE_HIGH => File::Setting(Setting::High),
+        bindings::bc_file_BC_FILE_MAX => File::Setting(Setting::Max),
+        bindings::bc_file_BC_FILE_EVENTS => File::Events,
+        bindings::bc_file_BC_FILE_EVENTS_LOCAL => File::EventsLocal,
+        _ => File::Stat,
+    };
+    files::show(m, cgroup, file);
+}
+
+/// Writes an interface file.
+///
+/// # Safety
+///
+/// `text` has `len` bytes, and `cgroup` is that of a write to one of the controller's files.
+#[export]
+pub(crate) unsafe extern "C" fn bc_set(
+    cgroup: *mut bindings::bc_cgroup,
+    file: bindings::bc_file,
+    text: *const c_char,
+    len: usize,
+) -> c_int {
+    // SAFETY: The open file keeps the css, and kernfs the buffer.
+    let (cgroup, text) = unsafe { (bc(cgroup), slice::from_raw_parts(text.cast::<u8>(), len)) };
+    let setting = match file {
+        bindings::bc_file_BC_FILE_HIGH => Setting::High,
+        bindings::bc_file_BC_FILE_MAX => Setting::Max,
+        _ => return EINVAL.to_errno(),
+    };
+    errno(files::set(cgroup, setting, text))
+}
+
+/// Charges a task that is about to be made.
+///
+/// # Safety
+///
+/// `cgroup` is in the css_set of the new task, which the core keeps.
+#[export]
+pub(crate) unsafe extern "C" fn bc_numproc_fork(cgroup: *mut bindings::bc_cgroup) -> c_int {
+    // SAFETY: By the safety requirements of this function.
+    errno(numproc::fork(unsafe { bc(cgroup) }))
+}
+
+/// Uncharges a task.
+///
+/// # Safety
+///
+/// `cgroup` is in the css_set of the task, which the core keeps.
+#[export]
+pub(crate) unsafe extern "C" fn bc_numproc_exit(cgroup: *mut bindings::bc_cgroup) {
+    // SAFETY: By the safety requirements of this function.
+    numproc::exit(unsafe { bc(cgroup) })
+}
+
+/// Moves the charge of a task.
+///
+/// # Safety
+///
+/// Both are css of a migration, which the core keeps until it is over.
+#[export]
+pub(crate) unsafe extern "C" fn bc_numproc_move(
+    from: *mut bindings::bc_cgroup,
+    to: *mut bindings::bc_cgroup,
+) {
+    // SAFETY: By the safety requirements of this function.
+    unsafe { numproc::move_task(bc(from), bc(to)) }
+}
+
+/// Charges a unit whose stock was empty.
+///
+/// # Safety
+///
+/// The caller has a reference on `cgroup`, which has a stock, and may sleep.
+#[export]
+pub(crate) unsafe extern "C" fn bc_refill(
+    cgroup: *mut bindings::bc_cgroup,
+    resource: bindings::bc_resource,
+) -> c_int {
+    // SAFETY: By the safety requirements of this function.
+    errno(stock::refill(unsafe { bc(cgroup) }, &RESOURCES[resource as usize]))
+}
+
+/// Gives units and their references back.
+///
+/// # Safety
+///
+/// The caller has `nr` units of `cgroup`, and is in an RCU read side or has another reference.
+#[export]
+pub(crate) unsafe extern "C" fn bc_release(
+    cgroup: *mut bindings::bc_cgroup,
+    resource: bindings::bc_resource,
+    nr: c_long,
+) {
+    // SAFETY: By the safety requirements of this function.
+    stock::release(unsafe { bc(cgroup) }, &RESOURCES[resource as usize], nr as i64)
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The interface files: flat-keyed, but for the nested-keyed `bc.stat`; one line per resource.
+
+use crate::{
+    cgroup::Bc,
+    limits::{
+        Setting,
+        UNLIMITED, //
+    },
+    parse::{
+        self,
+        Mistake, //
+    },
+    resource::{
+        Resource,
+        NR,
+        RESOURCES, //
+    },
+};
+use kernel::{
+    error::code::ERANGE,
+    fmt,
+    prelude::*,
+    seq_file::SeqFile,
+    seq_print, //
+};
+
+/// What a file shows.
+#[derive(Clone, Copy)]
+pub(crate) enum File {
+    Current,
+    Peak,
+    Setting(Setting),
+    Events,
+    EventsLocal,
+    Stat,
+}
+
+/// A setting as the user writes it.
+struct Value(i64);
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            UNLIMITED => f.write_str("max"),
+            value => fmt::Display::fmt(&value, f),
+        }
+    }
+}
+
+/// Writes the whole of a file.
+pub(crate) fn show(m: &SeqFile, bc: &Bc, file: File) {
+    for resource in &RESOURCES {
+        show_one(m, bc, file, resource);
+    }
+}
+
+fn show_one(m: &SeqFile, bc: &Bc, file: File, resource: &Resource) {
+    let name = resource.name;
+    let counter = bc.counter(resource);
+    let settings = counter.settings();
+
+    match file {
+        File::Current => seq_print!(m, "{} {}\n", name, bc.held(resource)),
+        File::Peak => seq_print!(m, "{} {}\n", name, counter.peak()),
+        File::Setting(Setting::High) => seq_print!(m, "{} {}\n", name, Value(settings.high)),
+        File::Setting(Setting::Max) => seq_print!(m, "{} {}\n", name, Value(settings.max)),
+        File::Events | File::EventsLocal => {
+            let refusals = match file {
+                File::Events => &counter.total,
+                _ => &counter.local,
+            };
+            seq_print!(m, "{}.high {}\n", name, refusals.by_high());
+            seq_print!(m, "{}.max {}\n", name, refusals.by_max());
+        }
+        File::Stat => {
+            let failcnt = counter.local.by_high().wrapping_add(counter.local.by_max());
+            seq_print!(
+                m,
+                "{} held={} maxheld={} barrier={} limit={} failcnt={}\n",
+                name,
+                bc.held(resource),
+                counter.peak(),
+                Value(settings.high),
+                Value(settings.max),
+                failcnt
+            );
+        }
+    }
+}
+
+/// Changes settings to what was written; all of it or nothing.
+///
+/// # Errors
+///
+/// `EINVAL` for what is not understood, `ERANGE` for a number that is too large.
+pub(crate) fn set(bc: &Bc, setting: Setting, text: &[u8]) -> Result {
+    let text = core::str::from_utf8(text).map_err(|_| EINVAL)?;
+    let row = |name: &str| RESOURCES.iter().position(|r| r.name.to_bytes() == name.as_bytes());
+    let values: [_; NR] = parse::settings(text, row).map_err(|mistake| match mistake {
+        Mistake::Invalid => EINVAL,
+        Mistake::Range => ERANGE,
+    })?;
+
+    for (resource, value) in RESOURCES.iter().zip(values) {
+        let Some(value) = value else { continue };
+        bc.counter(resource).set(setting, value);
+        // Units in stock were charged below the former settings.
+        if resource.stock > 0 {
+            bc.head.stock_recall(resource);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the C and the Rust half of the controller know of each other. */
+#ifndef _BC_INTERNAL_H
+#define _BC_INTERNAL_H
+
+#include <linux/bc.h>
+#include <linux/seq_file.h>
+#include <trace/events/bc.h>
+
+/* cftype::private: what an interface file shows. */
+enum bc_file {
+	BC_FILE_CURRENT,
+	BC_FILE_PEAK,
+	BC_FILE_HIGH,
+	BC_FILE_MAX,
+	BC_FILE_EVENTS,
+	BC_FILE_EVENTS_LOCAL,
+	BC_FILE_STAT,
+};
+
+static inline struct bc_cgroup *css_bc(struct cgroup_subsys_state *css)
+{
+	return container_of(css, struct bc_cgroup, css);
+}
+
+/* stock.c */
+int bc_stock_alloc(struct bc_cgroup *bc);
+void bc_stock_free(struct bc_cgroup *bc);
+unsigned int bc_stock_cpus(void);
+long bc_stock_sum(struct bc_cgroup *root, enum bc_resource res);
+bool bc_stock_fill(struct bc_cgroup *bc, enum bc_resource res, int nr);
+void bc_stock_recall(struct bc_cgroup *root, enum bc_resource res);
+void bc_stock_close(struct bc_cgroup *bc);
+
+/* ffi.rs */
+struct cgroup_subsys_state *bc_css_alloc(struct cgroup_subsys_state *parent);
+void bc_css_free(struct cgroup_subsys_state *css);
+void bc_show(struct seq_file *m, struct bc_cgroup *bc, enum bc_file file);
+int bc_set(struct bc_cgroup *bc, enum bc_file file, const char *text, size_t len);
+int bc_numproc_fork(struct bc_cgroup *bc);
+void bc_numproc_exit(struct bc_cgroup *bc);
+void bc_numproc_move(struct bc_cgroup *from, struct bc_cgroup *to);
+int bc_refill(struct bc_cgroup *bc, enum bc_resource res);
+void bc_release(struct bc_cgroup *bc, enum bc_resource res, long nr);
+
+#endif /* _BC_INTERNAL_H */
