@@ -120,7 +120,9 @@ impl Bc {
         if resource.stock == 0 {
             return granted;
         }
-        granted.saturating_sub(self.head.subtree_stock(resource)).max(0)
+        granted
+            .saturating_sub(self.head.subtree_stock(resource))
+            .max(0)
     }
 
     /// Complains of what nobody gave back; called when nothing can any more.

@@ -308,7 +308,8 @@ pub(crate) unsafe extern "C" fn bc_refill(
     resource: bindings::bc_resource,
 ) -> c_int {
     // SAFETY: By the safety requirements of this function.
-    errno(stock::refill(unsafe { bc(cgroup) }, &RESOURCES[resource as usize]))
+    let cgroup = unsafe { bc(cgroup) };
+    errno(stock::refill(cgroup, &RESOURCES[resource as usize]))
 }
 
 /// Gives units and their references back.
@@ -323,5 +324,6 @@ pub(crate) unsafe extern "C" fn bc_release(
     nr: c_long,
 ) {
     // SAFETY: By the safety requirements of this function.
-    stock::release(unsafe { bc(cgroup) }, &RESOURCES[resource as usize], nr as i64)
+    let cgroup = unsafe { bc(cgroup) };
+    stock::release(cgroup, &RESOURCES[resource as usize], nr as i64);
 }

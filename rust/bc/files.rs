@@ -97,7 +97,11 @@ fn show_one(m: &SeqFile, bc: &Bc, file: File, resource: &Resource) {
 /// `EINVAL` for what is not understood, `ERANGE` for a number that is too large.
 pub(crate) fn set(bc: &Bc, setting: Setting, text: &[u8]) -> Result {
     let text = core::str::from_utf8(text).map_err(|_| EINVAL)?;
-    let row = |name: &str| RESOURCES.iter().position(|r| r.name.to_bytes() == name.as_bytes());
+    let row = |name: &str| {
+        RESOURCES
+            .iter()
+            .position(|r| r.name.to_bytes() == name.as_bytes())
+    };
     let values: [_; NR] = parse::settings(text, row).map_err(|mistake| match mistake {
         Mistake::Invalid => EINVAL,
         Mistake::Range => ERANGE,

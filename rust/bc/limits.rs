@@ -51,7 +51,11 @@ impl Settings {
     pub(crate) fn request(self, held: i64, nr: i64, severity: Severity) -> Result<i64, Setting> {
         let (bound, setting) = self.bound(severity);
         let held = held.saturating_add(nr);
-        if held > bound { Err(setting) } else { Ok(held) }
+        if held > bound {
+            Err(setting)
+        } else {
+            Ok(held)
+        }
     }
 
     /// How many strict requests for one more would still pass.
@@ -119,7 +123,10 @@ mod tests {
             high: UNLIMITED,
             max: UNLIMITED,
         };
-        assert_eq!(none.request(UNLIMITED - 1, 1, Severity::Strict), Ok(UNLIMITED));
+        assert_eq!(
+            none.request(UNLIMITED - 1, 1, Severity::Strict),
+            Ok(UNLIMITED)
+        );
         assert_eq!(none.request(UNLIMITED, 1, Severity::Strict), Ok(UNLIMITED));
         assert_eq!(none.headroom(5), UNLIMITED - 5);
     }

@@ -60,7 +60,9 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<[Option<i64>; 2], Mistake> {
-        settings(text, |name| ["numproc", "numfile"].iter().position(|n| *n == name))
+        settings(text, |name| {
+            ["numproc", "numfile"].iter().position(|n| *n == name)
+        })
     }
 
     #[test]
@@ -82,7 +84,14 @@ mod tests {
 
     #[test]
     fn only_a_name_and_a_value_make_a_line() {
-        for text in ["", "\n", "numfile", "100", "numfile 1 2", "numfile 1 numproc 2"] {
+        for text in [
+            "",
+            "\n",
+            "numfile",
+            "100",
+            "numfile 1 2",
+            "numfile 1 numproc 2",
+        ] {
             assert_eq!(parse(text), Err(Mistake::Invalid));
         }
     }

@@ -7,13 +7,11 @@
  * work item. How much may be in stock is decided in stock.rs.
  */
 
-#define CREATE_TRACE_POINTS
-#define CREATE_RUST_TRACE_POINTS
-#include "internal.h"
-
 #include <linux/cpuhotplug.h>
 #include <linux/sched/isolation.h>
 #include <linux/workqueue.h>
+
+#include "internal.h"
 
 DEFINE_STATIC_KEY_FALSE(bc_enabled_key);
 EXPORT_SYMBOL_GPL(bc_enabled_key);
@@ -124,8 +122,8 @@ bool bc_stock_fill(struct bc_cgroup *bc, enum bc_resource res, int nr)
 }
 
 /*
- * How many CPUs share what is left below a limit; 0 where nothing may be in stock: an isolated CPU is
- * not to be disturbed by recalls.
+ * How many CPUs share what is left below a limit; 0 where nothing may be in stock: an isolated CPU
+ * is not to be disturbed by recalls.
  */
 unsigned int bc_stock_cpus(void)
 {
@@ -228,8 +226,8 @@ void bc_stock_close(struct bc_cgroup *bc)
 		WRITE_ONCE(bc->stock_max[res], 0);
 
 	/*
-	 * Whoever saw the old values with preemption off has touched its stock a grace period later;
-	 * whoever starts then sees the new ones.
+	 * Whoever saw the old values with preemption off has touched its stock a grace period
+	 * later; whoever starts then sees the new ones.
 	 */
 	css_get(&bc->css);
 	queue_rcu_work(system_percpu_wq, &bc->close);

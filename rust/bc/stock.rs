@@ -40,7 +40,11 @@ fn allowed(bc: &Bc, resource: &Resource) -> i32 {
 pub(crate) fn refill(bc: &Bc, resource: &Resource) -> Result {
     let nr = allowed(bc, resource);
 
-    if nr > 0 && bc.charge(resource, i64::from(nr) + 1, Severity::Strict).is_ok() {
+    if nr > 0
+        && bc
+            .charge(resource, i64::from(nr) + 1, Severity::Strict)
+            .is_ok()
+    {
         fill(bc, resource, nr);
         return Ok(());
     }

@@ -5,6 +5,8 @@
 
 #include <linux/kernfs.h>
 
+#define CREATE_TRACE_POINTS
+#define CREATE_RUST_TRACE_POINTS
 #include "internal.h"
 
 static int bc_css_online(struct cgroup_subsys_state *css)
