@@ -45,6 +45,7 @@ static struct {
 	long nr_files;
 	pid_t children[SELF_CHILDREN];
 	long nr_children;
+	long *idle;	/* how many children have become idle; shared */
 	pthread_t threads[SELF_THREADS];
 	long nr_threads;
 	bool threads_end;
@@ -409,9 +410,23 @@ static long self_close_first(long nr, const char *text __maybe_unused)
 	return nr;
 }
 
+static __noreturn void idle(bool keep)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close(self.sock);
+	if (!keep)
+		bc_self_close(BC_ALL, NULL);
+
+	__atomic_add_fetch(self.idle, 1, __ATOMIC_SEQ_CST);
+	for (;;)
+		pause();
+}
+
 /* With a text the children keep the files that they inherit. */
 long bc_self_fork(long nr, const char *text)
 {
+	long start = __atomic_load_n(self.idle, __ATOMIC_SEQ_CST);
+	int err, tries;
 	pid_t pid;
 	long i;
 
@@ -419,16 +434,19 @@ long bc_self_fork(long nr, const char *text)
 		pid = fork();
 		if (pid < 0)
 			break;
-		if (!pid) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			close(self.sock);
-			if (!text)
-				bc_self_close(BC_ALL, NULL);
-			for (;;)
-				pause();
-		}
+		if (!pid)
+			idle(text);
 		self.children[self.nr_children++] = pid;
 	}
+
+	/* They hold what they inherited until they are idle. */
+	err = errno;
+	for (tries = 0; tries < BC_POLL_TIMES; tries++) {
+		if (__atomic_load_n(self.idle, __ATOMIC_SEQ_CST) - start == i)
+			break;
+		usleep(BC_POLL_USEC / 10);
+	}
+	errno = err;
 
 	return i;
 }
@@ -603,7 +621,9 @@ static __noreturn void serve(int sock, const char *cgroup)
 	self.sock = sock;
 	prctl(PR_SET_NAME, "bc_agent");
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (cg_enter_current(cgroup))
+	self.idle = mmap(NULL, sizeof(*self.idle), PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (self.idle == MAP_FAILED || cg_enter_current(cgroup))
 		_exit(EXIT_FAILURE);
 
 	message_send(sock, &report, sizeof(report), -1);
