@@ -28,6 +28,7 @@ pub(crate) struct Resource {
 }
 
 const TABLE: [Resource; NR] = [
+    // In the order of `enum bc_resource`.
     Resource {
         index: ffi::NUMPROC,
         name: c"numproc",
