@@ -8,6 +8,7 @@ mod cmd;
 mod doctor;
 mod exit;
 mod kernel;
+mod ktap;
 mod paths;
 mod progress;
 mod setup;
