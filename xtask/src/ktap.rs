@@ -85,12 +85,17 @@ impl Node {
         }
     }
 
-    /// A group whose verdict is that of its parts.
+    /// A group whose verdict is that of its parts; it is a failure when there are none.
     pub fn group(name: impl Into<String>, children: Vec<Self>) -> Self {
+        if children.is_empty() {
+            return Self {
+                problems: vec!["zero tests".to_owned()],
+                ..Self::leaf(name, Status::Error)
+            };
+        }
         let status = if children.iter().any(Self::failed) {
             Status::Fail
-        } else if !children.is_empty() && children.iter().all(|child| child.status == Status::Skip)
-        {
+        } else if children.iter().all(|child| child.status == Status::Skip) {
             Status::Skip
         } else {
             Status::Pass
@@ -442,7 +447,13 @@ pub fn parse(name: &str, text: &str) -> Node {
             Line::Version if top.version => {
                 top.problems.push("a second version line".to_owned());
             }
-            Line::Version => top.version = true,
+            Line::Version => {
+                top.version = true;
+                if outermost {
+                    // A boot log in front of the tests says nothing about the first of them.
+                    top.pending.clear();
+                }
+            }
             Line::Subtest => {
                 top.subtest = true;
                 top.pending.push(line[prefix.len()..].to_owned());
@@ -476,7 +487,11 @@ pub fn parse(name: &str, text: &str) -> Node {
     let mut children = Vec::new();
     let mut problems = Vec::new();
     let mut diagnostics = Vec::new();
-    for level in done {
+    for mut level in done {
+        if level.plan == Some(level.children.len()) {
+            // Nor does what a kernel logs after the last.
+            level.pending.retain(|line| line.starts_with('#'));
+        }
         children.extend(level.children);
         problems.extend(level.problems);
         diagnostics.extend(level.pending);
@@ -485,7 +500,11 @@ pub fn parse(name: &str, text: &str) -> Node {
     let mut root = Node {
         problems,
         diagnostics,
-        ..Node::group(name, children)
+        ..if children.is_empty() {
+            Node::leaf(name, Status::Pass)
+        } else {
+            Node::group(name, children)
+        }
     };
     if !root.problems.is_empty() {
         root.status = Status::Error;

@@ -11,7 +11,9 @@ mod kernel;
 mod ktap;
 mod paths;
 mod progress;
+mod report;
 mod setup;
+mod splat;
 mod toolchain;
 
 use std::env;
