@@ -14,6 +14,8 @@ mod paths;
 mod probe;
 mod progress;
 mod report;
+#[expect(dead_code)]
+mod series;
 mod setup;
 mod splat;
 mod toolchain;
