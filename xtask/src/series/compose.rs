@@ -8,7 +8,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -200,14 +199,7 @@ fn change(file: &mut File, patch: &str, diff: &FileDiff, direction: Direction) -
 /// A file of the kernel, if there is one.
 fn base_file(base_tree: &Path, path: &Path) -> Result<Option<File>> {
     let path = base_tree.join(path);
-    if !path.is_file() {
-        return Ok(None);
-    }
-    let content = fs::read(&path).with_context(|| path.display().to_string())?;
-    Ok(Some(File {
-        content: content.into(),
-        executable: fs::metadata(&path)?.permissions().mode() & 0o111 != 0,
-    }))
+    path.is_file().then(|| File::read(&path)).transpose()
 }
 
 /// `("7.3", "7.3.4")` as the top of a kernel's Makefile says.

@@ -3,11 +3,9 @@
 //! Which file of the repository is which file of the kernel tree.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use xshell::{Shell, cmd};
 
 use crate::cmd;
@@ -105,15 +103,12 @@ pub struct Own {
 
 impl Own {
     /// Its content and whether it is executable.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
     pub fn read(&self, repo: &Path) -> Result<super::File> {
-        let path = repo.join(&self.from);
-        let read = || -> std::io::Result<super::File> {
-            Ok(super::File {
-                executable: fs::metadata(&path)?.permissions().mode() & 0o111 != 0,
-                content: fs::read(&path)?.into(),
-            })
-        };
-        read().with_context(|| path.display().to_string())
+        super::File::read(&repo.join(&self.from))
     }
 }
 
@@ -143,10 +138,16 @@ pub fn kernel_path(from: &Path) -> Option<(PathBuf, Own)> {
 /// Git cannot list the repository, or two files claim one path.
 pub fn own_files(repo: &Path) -> Result<BTreeMap<PathBuf, Own>> {
     let sh = Shell::new()?;
-    let list = cmd::run(cmd!(
-        sh,
-        "git -C {repo} ls-files -z --cached --others --exclude-standard --deduplicate"
-    ))
+    let list = cmd::run(
+        cmd!(
+            sh,
+            "git -C {repo} ls-files -z --cached --others --exclude-standard --deduplicate"
+        )
+        // A hook's index is not what the working tree holds.
+        .env_remove("GIT_DIR")
+        .env_remove("GIT_WORK_TREE")
+        .env_remove("GIT_INDEX_FILE"),
+    )
     .ok()?;
     let mut files: BTreeMap<PathBuf, Own> = BTreeMap::new();
     for from in list.split_terminator('\0').map(Path::new) {

@@ -3,19 +3,27 @@
 //! Series of patches, composed from what the repository holds once; Documentation/toolkit/series.rst
 //! describes the format.
 
+mod allow;
+mod check;
+pub mod cli;
 pub mod compose;
+mod git;
 pub mod hunk;
 pub mod layout;
+mod mail;
+mod report;
 pub mod topic;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::exit::{Exit, Failure};
 
@@ -29,6 +37,23 @@ pub struct File {
     pub content: Rc<[u8]>,
     /// Whether git would give it mode 755.
     pub executable: bool,
+}
+
+impl File {
+    /// Reads a file with its mode.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn read(path: &Path) -> Result<Self> {
+        let read = || -> std::io::Result<Self> {
+            Ok(Self {
+                executable: fs::metadata(path)?.permissions().mode() & 0o111 != 0,
+                content: fs::read(path)?.into(),
+            })
+        };
+        read().with_context(|| path.display().to_string())
+    }
 }
 
 /// Reads and composes a topic; whatever does not fit is a finding, not a failure of the machine.
