@@ -4,7 +4,6 @@
 //! what the tests ran on, and the kernel's own checks have nothing to say.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -242,9 +241,8 @@ impl<'a> Subject<'a> {
     /// # Errors
     ///
     /// A file cannot be written.
-    pub fn rustfmt(&self) -> Result<Row> {
+    pub fn rustfmt(&self, rustfmt: &str) -> Result<Row> {
         let sh = Shell::new()?;
-        let rustfmt = env::var("RUSTFMT").unwrap_or_else(|_| "rustfmt".into());
         let version = match run(cmd!(sh, "{rustfmt} --version")).output() {
             Ok(output) if output.status.success() => output.text.trim().to_owned(),
             _ => {
@@ -389,5 +387,232 @@ fn lint(message: &Message, name: &str, findings: &mut Vec<String>) {
                 at + 1
             ));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load;
+    use super::super::report::Outcome;
+    use super::super::tests::Fixture;
+    use super::*;
+
+    /// Runs `f` on the series of a fixture on base 7.3.
+    fn with<T>(fixture: &Fixture, f: impl FnOnce(&Subject<'_>) -> T) -> T {
+        let base = fixture.base("7.3");
+        let (topic, composed) = load(&fixture.topic(), &base).unwrap();
+        f(&Subject::new(&topic, &composed, &base).unwrap())
+    }
+
+    #[test]
+    fn a_sound_series_applies_by_both_tools() {
+        with(&Fixture::new(), |subject| {
+            for row in [subject.git_am().unwrap(), subject.patch().unwrap()] {
+                assert_eq!(row.findings, [""; 0], "{}", row.check);
+                assert_eq!(row.outcome, Outcome::Pass);
+            }
+        });
+    }
+
+    /// Every way in which a mail can be another patch than what was composed.
+    #[test]
+    fn a_mail_that_gives_another_tree_is_found() {
+        let cases = [
+            // Another addition applies everywhere.
+            (
+                "+\tbc_charge();",
+                "+\tbc_change();",
+                true,
+                "another content",
+            ),
+            // A wrong line number is within what `git am` corrects and `patch -F0` only reports.
+            ("@@ -1,7 +1,9 @@", "@@ -2,7 +2,9 @@", false, "offset"),
+            // Fuzz would let this pass.
+            (" \treturn 0;", " \treturn 1;", true, "0003-file.patch"),
+        ];
+        for (from, to, by_git, wanted) in cases {
+            with(&Fixture::new(), |subject| {
+                let mail = &subject.mails[2];
+                let text = fs::read_to_string(mail).unwrap();
+                assert!(text.contains(from), "{text}");
+                fs::write(mail, text.replace(from, to)).unwrap();
+                let row = subject.patch().unwrap();
+                assert_eq!(row.outcome, Outcome::Fail, "{from}");
+                assert!(row.findings[0].contains(wanted), "{:?}", row.findings);
+                let git = subject.git_am().unwrap();
+                assert_eq!(git.outcome == Outcome::Fail, by_git, "{:?}", git.findings);
+            });
+        }
+    }
+
+    #[test]
+    fn a_mode_that_a_mail_loses_is_found() {
+        with(&Fixture::new(), |subject| {
+            let mail = &subject.mails[3];
+            let text = fs::read_to_string(mail).unwrap();
+            fs::write(
+                mail,
+                text.replace("new file mode 100755", "new file mode 100644"),
+            )
+            .unwrap();
+            let row = subject.git_am().unwrap();
+            let wanted = "0005-proc.patch: tools/testing/selftests/bc/run.sh has another mode";
+            assert!(row.findings[0].starts_with(wanted), "{:?}", row.findings);
+        });
+    }
+
+    #[test]
+    fn the_test_tree_is_the_base_and_the_series_and_nothing_else() {
+        let fixture = Fixture::new();
+        let tree = fixture.base("composed");
+        write_tree(&tree, &read_tree(&fixture.base("7.3")).unwrap()).unwrap();
+        with(&fixture, |subject| {
+            write_tree(&tree, subject.composed.tip()).unwrap();
+            assert_eq!(subject.test_tree(&tree).unwrap().findings, [""; 0]);
+            let text = |path: &str| fs::read_to_string(tree.join(path)).unwrap();
+
+            let source = text("kernel/cgroup/bc/bc.rs");
+            fixture.base_file("composed", "kernel/cgroup/bc/bc.rs", "edited");
+            let row = subject.test_tree(&tree).unwrap();
+            assert_eq!(
+                row.findings,
+                ["kernel/cgroup/bc/bc.rs: not as in the series"]
+            );
+            fixture.base_file("composed", "kernel/cgroup/bc/bc.rs", &source);
+
+            let makefile = text("Makefile");
+            fixture.base_file("composed", "Makefile", "edited");
+            fixture.base_file("composed", "kernel/cgroup/bc/stray.rs", "");
+            let row = subject.test_tree(&tree).unwrap();
+            assert_eq!(
+                row.findings,
+                [
+                    "Makefile: not as in the base",
+                    "kernel/cgroup/bc/stray.rs: not from the series"
+                ]
+            );
+            fixture.base_file("composed", "Makefile", &makefile);
+            fs::remove_file(tree.join("kernel/cgroup/bc/stray.rs")).unwrap();
+
+            fs::remove_file(tree.join("init/Kconfig")).unwrap();
+            let row = subject.test_tree(&tree).unwrap();
+            assert!(
+                row.findings[0].contains("init/Kconfig"),
+                "{:?}",
+                row.findings
+            );
+        });
+    }
+
+    /// A stand-in that finds fault with one line, as the script would say it.
+    const CHECKPATCH: &str = "\
+while (<>) { $found = 1 if /bc_charge/ }
+print \"fs/file_table.c:6: CHECK:MACRO_ARG: not nice\\n:3: WARNING:LOG: message\\n\" if $found;
+exit $found;
+";
+
+    #[test]
+    fn checkpatch_findings_need_a_reason() {
+        let fixture = Fixture::new();
+        // Options come first, as for the real one.
+        let script = format!("@ARGV = grep {{ !/^--/ }} @ARGV;\n{CHECKPATCH}");
+        fixture.base_file("7.3", "scripts/checkpatch.pl", &script);
+        with(&fixture, |subject| {
+            let (row, _) = subject.checkpatch().unwrap();
+            assert_eq!(
+                row.findings,
+                [
+                    "0003-file.patch: fs/file_table.c:6: CHECK:MACRO_ARG: not nice",
+                    "0003-file.patch: message:3: WARNING:LOG: message",
+                ]
+            );
+        });
+        let list = "MACRO_ARG: fs/*: as its neighbours\nLOG: -: a quotation\nX: *: never\n";
+        fixture.write("patches/bc/checkpatch-allow", list);
+        with(&fixture, |subject| {
+            let (row, allow) = subject.checkpatch().unwrap();
+            assert_eq!((row.outcome, row.findings.len()), (Outcome::Pass, 0));
+            assert!(row.detail.contains("2 allowed"), "{}", row.detail);
+            assert_eq!(allow.unused().count(), 1);
+        });
+        fixture.base_file("7.3", "scripts/checkpatch.pl", "die \"no such option\\n\";");
+        with(&fixture, |subject| {
+            let (row, _) = subject.checkpatch().unwrap();
+            assert_eq!(row.findings.len(), 4);
+            assert!(
+                row.findings[0].contains("no such option"),
+                "{:?}",
+                row.findings
+            );
+        });
+    }
+
+    #[test]
+    fn every_rust_file_of_every_stage_is_checked() {
+        let fixture = Fixture::new();
+        // As rustfmt does for standard input: differences, and status 0.
+        fixture.write(
+            "fmt",
+            "#!/bin/sh\n! grep -q counter || echo Diff in stdin\n",
+        );
+        let program = format!("sh {}", fixture.repo().join("fmt").display());
+        let wrapper = fixture.repo().join("rustfmt");
+        fixture.write("rustfmt", &format!("#!/bin/sh\nexec {program}\n"));
+        let sh = Shell::new().unwrap();
+        run(cmd!(sh, "chmod +x {wrapper}")).ok().unwrap();
+        with(&fixture, |subject| {
+            let row = subject.rustfmt(wrapper.to_str().unwrap()).unwrap();
+            let patches: Vec<_> = row.findings.iter().map(|found| &found[..4]).collect();
+            // bc.rs mentions it from the second commit on.
+            assert_eq!(patches, ["0002", "0003", "0005"]);
+            assert!(
+                row.detail.starts_with("7 files of 4 stages"),
+                "{}",
+                row.detail
+            );
+            let row = subject.rustfmt("no-such-rustfmt").unwrap();
+            assert_eq!(row.outcome, Outcome::Skip);
+        });
+    }
+
+    #[test]
+    fn messages_have_the_form_that_maintainers_expect() {
+        let fixture = Fixture::new();
+        let load = || Topic::load(&fixture.topic()).unwrap();
+        let mut topic = load();
+        let row = messages(&topic, "7.3");
+        let wanted = [
+            "4 patches need a cover letter",
+            "0002-counter.patch: the body is empty: say what is wrong without it",
+            "0005-proc.patch: the body is empty: say what is wrong without it",
+        ];
+        assert_eq!(row.findings, wanted);
+        topic.cover = Some(topic.patches[0].message.clone());
+        for patch in &mut topic.patches {
+            patch.message.body = "Why.\n".into();
+        }
+        assert_eq!(messages(&topic, "7.3").findings, [""; 0]);
+
+        let message = &mut topic.patches[0].message;
+        message.subject = format!("bc: {}.", "x".repeat(80));
+        message.body = format!(
+            "{long}\n  {long}\nLink: http://{long}\n\nSigned-off-by: A <a@b.example>\n",
+            long = "y".repeat(76)
+        );
+        topic.patches[1].message.subject = "Count processes".into();
+        assert_eq!(
+            messages(&topic, "7.3").findings,
+            [
+                "0001-skeleton.patch: the subject has 85 columns",
+                "0001-skeleton.patch: the subject ends with a full stop",
+                "0001-skeleton.patch: line 1 of the body has 76 columns",
+                "0001-skeleton.patch: `Signed-off-by: A <a@b.example>`: `series build --signoff` \
+                 adds that of who sends the mails",
+                "0002-counter.patch: the subject does not begin with `subsystem: `",
+            ]
+        );
+        let patch = topic.patches[3].clone();
+        topic.patches.resize(16, patch);
+        assert!(messages(&topic, "7.3").findings[0].starts_with("16 patches; more than 15"));
     }
 }

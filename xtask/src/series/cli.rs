@@ -2,6 +2,7 @@
 
 //! `cargo xtask series`.
 
+use std::env;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -145,6 +146,7 @@ fn to_do(options: &mail::Options, cover: bool, base_tree: &Path, out: &Path) -> 
 
 fn run_check(args: &Check) -> Result<Exit> {
     let dir = topic_dir(&args.topic);
+    let rustfmt = env::var("RUSTFMT").unwrap_or_else(|_| "rustfmt".into());
     let mut rows = Vec::new();
     let mut allow_lists = Vec::new();
     for base in &args.base {
@@ -175,7 +177,7 @@ fn run_check(args: &Check) -> Result<Exit> {
                 Row::skipped(&composed.version, "test tree", why)
             }
         });
-        rows.push(subject.rustfmt()?);
+        rows.push(subject.rustfmt(&rustfmt)?);
         let (row, allow) = subject.checkpatch()?;
         rows.push(row);
         allow_lists.push(allow);

@@ -189,3 +189,105 @@ fn clear(out: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::load;
+    use super::super::tests::Fixture;
+    use super::*;
+
+    fn options() -> Options {
+        Options {
+            identity: Identity {
+                name: "T\u{e9}st Submitter".into(),
+                email: "submitter@example.org".into(),
+            },
+            date: 1_700_000_000,
+            signoff: false,
+            assisted_by: Vec::new(),
+            reroll: 1,
+            rfc: false,
+        }
+    }
+
+    fn built(fixture: &Fixture, options: &Options, out: &str) -> Vec<(String, String)> {
+        let base = fixture.base("7.3");
+        let (topic, composed) = load(&fixture.topic(), &base).unwrap();
+        let mails = build(&topic, &composed, options, &fixture.repo().join(out)).unwrap();
+        let read = |path: PathBuf| {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            (name, fs::read_to_string(path).unwrap())
+        };
+        mails.into_iter().map(read).collect()
+    }
+
+    #[test]
+    fn the_mails_of_a_series() {
+        let fixture = Fixture::new();
+        let cover = "cgroup: Add beancounters\n\nWhat for.\n\n# Not a comment.\n";
+        fixture.write("patches/bc/0000-cover-letter.txt", cover);
+        let mut text = String::new();
+        for (name, mail) in built(&fixture, &options(), "out") {
+            text += &format!("==> {name} <==\n{mail}");
+        }
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn the_same_input_gives_the_same_bytes() {
+        let fixture = Fixture::new();
+        let first = built(&fixture, &options(), "out");
+        assert_eq!(first, built(&fixture, &options(), "other"));
+        // An earlier run in the same place leaves nothing.
+        fixture.write("out/0009-old.patch", "");
+        assert_eq!(first, built(&fixture, &options(), "out"));
+        assert_eq!(fs::read_dir(fixture.repo().join("out")).unwrap().count(), 4);
+    }
+
+    #[test]
+    fn trailers_come_last_and_the_signature_last_of_all() {
+        let fixture = Fixture::new();
+        for (_, mail) in built(&fixture, &options(), "out") {
+            assert!(!mail.contains("Signed-off-by") && !mail.contains("Assisted-by"));
+        }
+        let signed = Options {
+            signoff: true,
+            assisted_by: vec!["LLM sparse".into()],
+            reroll: 2,
+            rfc: true,
+            ..options()
+        };
+        for (name, mail) in built(&fixture, &signed, "out") {
+            let end = "\n\nAssisted-by: LLM sparse\n\
+                       Signed-off-by: T\u{e9}st Submitter <submitter@example.org>\n---\n";
+            assert!(mail.contains(end), "{mail}");
+            assert!(
+                name.starts_with("v2-000") && mail.contains("Subject: [RFC PATCH v2"),
+                "{mail}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_commit_without_a_change_is_refused() {
+        let fixture = Fixture::new();
+        fixture.write(
+            "patches/bc/0006-none.patch",
+            "Subject: x\n---\n--- a/init/Kconfig\n\
+            +++ b/init/Kconfig\n@@ -1,2 +1,3 @@\n config PIDS\n+\thelp\n \tbool \"pids\"\n",
+        );
+        fixture.write(
+            "patches/bc/7.3/0006-none.patch",
+            "Has it.\n---\ndrop: init/Kconfig\n",
+        );
+        let series = fs::read_to_string(fixture.topic().join("series")).unwrap();
+        fixture.write("patches/bc/series", &format!("{series}0006-none.patch\n"));
+        let base = fixture.base("7.3");
+        let (topic, composed) = load(&fixture.topic(), &base).unwrap();
+        let out = fixture.repo().join("out");
+        let error = build(&topic, &composed, &options(), &out)
+            .unwrap_err()
+            .to_string();
+        assert_eq!(error, "0006-none.patch changes nothing on base 7.3");
+    }
+}
