@@ -13,7 +13,7 @@ minimum=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$(dirname "$0")/../Cargo.to
 fail() {
 	echo "error: $1" >&2
 	echo "  fix: $2" >&2
-	echo "reproduce: make ${1:+$goal}" >&2
+	echo "reproduce: make $goal" >&2
 	exit 4
 }
 

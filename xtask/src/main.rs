@@ -138,21 +138,45 @@ struct Which {
     /// Where the kernel runs.
     #[arg(long, value_enum)]
     on: Option<Arch>,
+    #[command(flatten)]
+    kind: Kind,
+}
+
+/// What kind of kernel, if not the usual one.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+struct Kind {
     /// With the debug checks: KASAN, lockdep, kmemleak and others.
-    #[arg(long, conflicts_with = "kcsan")]
+    #[arg(long)]
     debug: bool,
     /// With the data race detector.
     #[arg(long)]
     kcsan: bool,
+    /// Without the series.
+    #[arg(long)]
+    unpatched: bool,
+    /// With the series, its options off.
+    #[arg(long)]
+    off: bool,
+}
+
+impl Kind {
+    fn flavour(&self) -> Flavour {
+        match self {
+            Kind { debug: true, .. } => Flavour::Debug,
+            Kind { kcsan: true, .. } => Flavour::Kcsan,
+            Kind {
+                unpatched: true, ..
+            } => Flavour::Unpatched,
+            Kind { off: true, .. } => Flavour::Off,
+            _ => Flavour::Default,
+        }
+    }
 }
 
 impl Which {
     fn config(&self, usual: Arch) -> Result<Config> {
-        let flavour = match (self.debug, self.kcsan) {
-            (true, _) => Flavour::Debug,
-            (_, true) => Flavour::Kcsan,
-            _ => Flavour::Default,
-        };
+        let flavour = self.kind.flavour();
         let arch = self.on.unwrap_or(match flavour {
             Flavour::Kcsan => Arch::Qemu,
             _ => usual,
@@ -306,6 +330,8 @@ mod tests {
             "um-debug"
         );
         assert_eq!(which(&["--kcsan"]).unwrap().name(), "qemu-kcsan");
+        assert_eq!(which(&["--off"]).unwrap().name(), "qemu-off");
+        assert_eq!(which(&["--unpatched"]).unwrap().name(), "qemu-unpatched");
         assert!(which(&["--kcsan", "--debug"]).is_err());
         let error = which(&["--kcsan", "--on", "um"]).unwrap_err();
         assert_eq!(exit::of(&error), Exit::Usage);

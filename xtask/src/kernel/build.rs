@@ -4,7 +4,6 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -14,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use xshell::Shell;
 
-use super::{Arch, Base, Config, Flavour, Lock, config, fetch, sync};
+use super::{Arch, Base, Config, Flavour, Lock, config, fetch, hash, sync};
 use crate::exit::{Exit, Failure};
 use crate::progress::{Bar, Unit, detail};
 use crate::{cmd, paths, toolchain};
@@ -94,7 +93,7 @@ pub fn prepare(base: &Base, config: &Config) -> Result<Prepared> {
 /// As [`prepare`]; also a dropped symbol (findings).
 pub fn configure(base: &Base, config: &Config) -> Result<PathBuf> {
     let prepared = prepare(base, config)?;
-    config::write(&prepared.source.tree, &prepared.build, config)
+    config::write(&prepared.source, &prepared.build, config)
 }
 
 /// Makes sure that the kernel is built from the present sources, and returns at once when it is.
@@ -120,7 +119,7 @@ pub fn ensure(base: &Base, config: &Config) -> Result<Built> {
         return Ok(built);
     }
     let _ = fs::remove_file(&stamp);
-    config::write(&prepared.source.tree, &prepared.build, config)?;
+    config::write(&prepared.source, &prepared.build, config)?;
     run(&prepared, config, target)?;
     let Some(text) = stamp_text(&key, &built.image) else {
         bail!("make succeeded without {}", built.image.display());
@@ -131,13 +130,12 @@ pub fn ensure(base: &Base, config: &Config) -> Result<Built> {
 
 /// Everything that the image depends on.
 fn key(prepared: &Prepared, config: &Config) -> Result<String> {
-    let mut hasher = DefaultHasher::new();
-    prepared.source.tree.hash(&mut hasher);
-    prepared.source.fingerprint.hash(&mut hasher);
-    config::wanted(config)?.hash(&mut hasher);
-    toolchain::make_args()?.hash(&mut hasher);
-    toolchain::identity()?.hash(&mut hasher);
-    Ok(format!("{:016x}", hasher.finish()))
+    let source = &prepared.source;
+    let wanted = config::wanted(config)?;
+    let args = toolchain::make_args()?;
+    let tools = toolchain::identity()?;
+    let key = hash(&(&source.tree, source.fingerprint, wanted, args, tools));
+    Ok(format!("{key:016x}"))
 }
 
 /// The stamp for an image as it is now; nothing when there is no image.

@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use xshell::Shell;
 
-use super::{Arch, Config, Flavour};
+use super::sync::Source;
+use super::{Arch, Config, Flavour, hash};
 use crate::exit::{Exit, Failure};
 use crate::progress::detail;
-use crate::{cmd, paths};
+use crate::{cmd, paths, toolchain};
 
 /// Symbol without `CONFIG_`, and its value; `n` when it is not set.
 type Symbols = BTreeMap<String, String>;
@@ -136,17 +137,28 @@ fn dropped(wanted: &Symbols, got: &Symbols) -> Vec<Dropped> {
 /// # Errors
 ///
 /// A symbol of a fragment did not survive (findings), or kbuild failed.
-pub fn write(source: &Path, build: &Path, config: &Config) -> Result<PathBuf> {
+pub fn write(source: &Source, build: &Path, config: &Config) -> Result<PathBuf> {
     let text = wanted(config)?;
+    let target = build.join(".config");
+    let stamp = build.join(".beanpod-configured");
+    let key = key(source, &text)?;
+    let stamped = |target: &Path| {
+        Some(format!(
+            "{key:016x} {:016x}\n",
+            hash(&fs::read(target).ok()?)
+        ))
+    };
+    if stamped(&target).is_some_and(|now| fs::read_to_string(&stamp).is_ok_and(|was| was == now)) {
+        return Ok(target);
+    }
     fs::create_dir_all(build).with_context(|| build.display().to_string())?;
     let fragment = build.join(".beanpod-fragment");
     let candidate = build.join(".beanpod-config");
-    let target = build.join(".config");
     fs::write(&fragment, &text)?;
 
     let sh = Shell::new()?;
     for goal in ["allnoconfig", "olddefconfig"] {
-        let make = super::make(&sh, source, build, config.arch)?
+        let make = super::make(&sh, &source.tree, build, config.arch)?
             .arg(goal)
             .env("KCONFIG_ALLCONFIG", &fragment)
             .env("KCONFIG_CONFIG", &candidate);
@@ -154,12 +166,21 @@ pub fn write(source: &Path, build: &Path, config: &Config) -> Result<PathBuf> {
         detail(text.trim_end());
     }
     let got = fs::read_to_string(&candidate)?;
-    check(&text, &got, config, source)?;
+    check(&text, &got, config, &source.tree)?;
     // kbuild starts over from a newer file, so an equal one must keep its time.
     if fs::read_to_string(&target).ok().as_deref() != Some(&got) {
         fs::rename(&candidate, &target)?;
     }
+    let text = stamped(&target).context("the configuration was just written")?;
+    fs::write(&stamp, text)?;
     Ok(target)
+}
+
+/// Everything that a configuration depends on.
+fn key(source: &Source, wanted: &str) -> Result<u64> {
+    let args = toolchain::make_args()?;
+    let tools = toolchain::identity()?;
+    Ok(hash(&(&source.tree, source.kconfig, wanted, args, tools)))
 }
 
 fn check(wanted: &str, got: &str, config: &Config, source: &Path) -> Result<()> {

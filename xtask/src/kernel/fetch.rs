@@ -40,12 +40,18 @@ pub fn ensure(base: &Base) -> Result<PathBuf> {
 ///
 /// No supported base can be had, or the developer's path is no kernel tree.
 pub fn resolve(base: &Base) -> Result<(Base, PathBuf)> {
-    let mut base = base.clone();
+    if let Base::Tree(path) = base {
+        return Ok((base.clone(), own_tree(path)?));
+    }
+    first_of(base.clone(), fetch)
+}
+
+/// The first base that `fetch` has, beginning with `base`.
+fn first_of(
+    mut base: Base,
+    fetch: impl Fn(&Base) -> Result<Option<PathBuf>>,
+) -> Result<(Base, PathBuf)> {
     loop {
-        if let Base::Tree(path) = &base {
-            let tree = own_tree(path)?;
-            return Ok((base, tree));
-        }
         if let Some(tree) = fetch(&base)? {
             return Ok((base, tree));
         }
@@ -179,6 +185,17 @@ mod tests {
                     totals\t1\t8\t1000\t9000\t0.111\tCRC64\t0\t1\n";
         assert_eq!(unpacked_size(list), Some(9000));
         assert_eq!(unpacked_size(""), None);
+    }
+
+    #[test]
+    fn a_base_that_is_gone_gives_the_next_one() {
+        let found = first_of(Base::V7_3, |base| {
+            Ok((*base == Base::V7_2).then(|| "tree".into()))
+        });
+        assert_eq!(found.unwrap(), (Base::V7_2, "tree".into()));
+        let error = first_of(Base::V7_3, |_| Ok(None)).unwrap_err();
+        assert!(error.to_string().contains("linux-source-7.2"), "{error}");
+        assert!(first_of(Base::V7_3, |_| bail!("no network")).is_err());
     }
 
     #[test]

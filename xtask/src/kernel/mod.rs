@@ -39,10 +39,8 @@ impl Base {
             Base::V7_2 => "7.2".into(),
             Base::Tree(path) => {
                 // Two trees may have the same last name, so the whole path takes part.
-                let mut hasher = DefaultHasher::new();
-                path.hash(&mut hasher);
                 let last = path.file_name().unwrap_or(OsStr::new("root"));
-                format!("{}-{:08x}", last.to_string_lossy(), hasher.finish() as u32)
+                format!("{}-{:08x}", last.to_string_lossy(), hash(path) as u32)
             }
         }
     }
@@ -178,6 +176,13 @@ pub fn make<'a>(sh: &'a Shell, source: &Path, build: &Path, arch: Arch) -> Resul
         "make --no-print-directory -C {source} {output} {arch} {args...}"
     );
     toolchain::isolate(make)
+}
+
+/// A hash for noticing changes, not for defence.
+fn hash(value: &(impl Hash + ?Sized)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A lock between processes, held until it is dropped.

@@ -8,7 +8,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, Metadata, Permissions};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -17,7 +16,7 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
-use super::{Base, Lock};
+use super::{Base, Lock, hash};
 use crate::progress::{Bar, Unit};
 use crate::{cmd, paths};
 
@@ -31,6 +30,8 @@ pub struct Source {
     pub tree: PathBuf,
     /// Changes with every change of a file in it.
     pub fingerprint: u64,
+    /// Changes with every change of a file that decides about configurations.
+    pub kconfig: u64,
     _lock: Option<Lock>,
 }
 
@@ -45,11 +46,8 @@ pub fn ensure(base: &Base, pristine: &Path, patched: bool) -> Result<Source> {
         (Base::Tree(_), false) => format!("{}-unpatched", base.name()),
         // The fetched tree is already what is wanted, and kbuild never writes to a source tree.
         (_, false) => {
-            return Ok(Source {
-                tree: pristine.to_owned(),
-                fingerprint: fingerprint(&walk(pristine, &never)?),
-                _lock: None,
-            });
+            let files = walk(pristine, &never)?;
+            return Ok(Source::new(pristine.to_owned(), &files, None));
         }
     };
     let overlay = if patched {
@@ -79,11 +77,31 @@ pub fn ensure(base: &Base, pristine: &Path, patched: bool) -> Result<Source> {
         record(&manifest, &files, &overlay, &present)?;
         (lock.into_shared()?, present)
     };
-    Ok(Source {
-        fingerprint: fingerprint(&present),
-        tree,
-        _lock: Some(lock),
-    })
+    Ok(Source::new(tree, &present, Some(lock)))
+}
+
+impl Source {
+    fn new(tree: PathBuf, files: &Files, lock: Option<Lock>) -> Self {
+        let kconfig: Vec<_> = files
+            .iter()
+            .filter(|(path, _)| decides_configuration(path))
+            .collect();
+        Self {
+            tree,
+            fingerprint: fingerprint(files),
+            kconfig: hash(&kconfig),
+            _lock: lock,
+        }
+    }
+}
+
+/// Whether Kconfig reads a file, or a script or makefile that it runs may.
+fn decides_configuration(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    path.starts_with("scripts/")
+        || ["Kconfig", "Makefile"]
+            .iter()
+            .any(|kind| name.starts_with(kind))
 }
 
 /// What the series' tip has different from, or in addition to, the base.
@@ -362,12 +380,6 @@ fn remove(tree: &Path, path: &str) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn hash(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
 }
 
 fn fingerprint(files: &Files) -> u64 {
