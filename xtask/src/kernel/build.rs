@@ -148,7 +148,7 @@ fn stamp_text(key: &str, image: &Path) -> Option<String> {
 /// A first guess of how many objects a kernel has, before one was built here.
 fn usual_count(arch: Arch) -> u64 {
     match arch {
-        Arch::Um => 900,
+        Arch::Um => 700,
         Arch::Qemu => 1500,
     }
 }
@@ -246,13 +246,15 @@ fn errors(text: &str) -> String {
 ///
 /// # Errors
 ///
-/// As [`ensure`], or kbuild cannot describe the crates.
+/// As [`configure`], or kbuild cannot describe the crates.
 pub fn rust_project(base: &Base, config: &Config) -> Result<PathBuf> {
-    let built = ensure(base, config)?;
+    let prepared = prepare(base, config)?;
+    config::write(&prepared.source, &prepared.build, config)?;
+    let (source, build) = (&prepared.source.tree, &prepared.build);
     let sh = Shell::new()?;
-    let make = super::make(&sh, &built.source, &built.build, config.arch)?.arg("rust-analyzer");
+    let make = super::make(&sh, source, build, config.arch)?.arg("rust-analyzer");
     cmd::run(make).ok()?;
-    let described = built.build.join("rust-project.json");
+    let described = build.join("rust-project.json");
     let text = fs::read_to_string(&described)
         .with_context(|| format!("cannot read {}", described.display()))?;
     let mut project: serde_json::Value = serde_json::from_str(&text)?;
@@ -262,7 +264,7 @@ pub fn rust_project(base: &Base, config: &Config) -> Result<PathBuf> {
     ] {
         let ours = paths::repo().join(ours);
         if ours.is_dir() {
-            let linux = built.source.join(linux);
+            let linux = fs::canonicalize(source)?.join(linux);
             redirect(
                 &mut project,
                 &linux.to_string_lossy(),

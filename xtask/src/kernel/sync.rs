@@ -587,6 +587,26 @@ mod tests {
     }
 
     #[test]
+    fn a_developers_git_tree_is_taken_as_git_sees_it() {
+        let trees = Trees::new(&[
+            (".gitignore", "*.o\n"),
+            ("a.c", "a"),
+            ("a.o", "o"),
+            ("gone.c", "g"),
+        ]);
+        let base = trees.path("base");
+        let sh = Shell::new().unwrap();
+        for args in [["init", "--quiet"], ["add", "--all"]] {
+            cmd::run(cmd!(sh, "git -C {base} {args...}")).ok().unwrap();
+        }
+        fs::remove_file(base.join("gone.c")).unwrap();
+        trees.write("base", "new.c", "n");
+        let files = developer_files(&base).unwrap();
+        let paths: Vec<_> = files.keys().map(String::as_str).collect();
+        assert_eq!(paths, [".gitignore", "a.c", "new.c"]);
+    }
+
+    #[test]
     fn a_developers_tree_is_taken_without_its_build_products() {
         let trees = Trees::new(&[
             ("Makefile", "all:"),
