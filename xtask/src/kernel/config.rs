@@ -27,17 +27,17 @@ fn fragments(config: &Config) -> Vec<PathBuf> {
         dir.join("common.config"),
         dir.join(format!("{arch}.config")),
     ];
-    let series = paths::repo().join("patches/bc/bc.config");
+    let topic = paths::repo().join(super::TOPIC);
     let flavour = match config.flavour {
         Flavour::Unpatched | Flavour::Off => return fragments,
         Flavour::Default => None,
         Flavour::Debug => Some("debug"),
         Flavour::Kcsan => Some("kcsan"),
     };
-    fragments.push(series);
+    fragments.push(topic.join("bc.config"));
     // KUnit runs under UML only, and the other kernels are the leaner for it.
     if config.arch == Arch::Um {
-        fragments.push(paths::repo().join("patches/bc/kunit.config"));
+        fragments.push(topic.join("kunit.config"));
     }
     if let Some(flavour) = flavour {
         fragments.push(dir.join(format!("{flavour}.config")));

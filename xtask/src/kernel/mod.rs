@@ -19,6 +19,9 @@ use xshell::{Cmd, Shell, cmd};
 use crate::exit::{Exit, Failure};
 use crate::{paths, toolchain};
 
+/// The directory of the series that kernels are built with.
+const TOPIC: &str = "patches/bc";
+
 /// The kernel that the series is applied to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Base {

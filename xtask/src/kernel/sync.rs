@@ -18,7 +18,7 @@ use xshell::{Shell, cmd};
 
 use super::{Base, Lock, hash};
 use crate::progress::{Bar, Unit};
-use crate::{cmd, paths};
+use crate::{cmd, paths, series};
 
 /// The files of the series, by path below the kernel tree's root.
 pub type Overlay = BTreeMap<PathBuf, Vec<u8>>;
@@ -51,7 +51,7 @@ pub fn ensure(base: &Base, pristine: &Path, patched: bool) -> Result<Source> {
         }
     };
     let overlay = if patched {
-        tip_files(pristine)?
+        series::tip_files(&paths::repo().join(super::TOPIC), pristine)?
     } else {
         Overlay::new()
     };
@@ -102,11 +102,6 @@ fn decides_configuration(path: &str) -> bool {
         || ["Kconfig", "Makefile"]
             .iter()
             .any(|kind| name.starts_with(kind))
-}
-
-/// What the series' tip has different from, or in addition to, the base.
-fn tip_files(_pristine: &Path) -> Result<Overlay> {
-    Ok(Overlay::new())
 }
 
 /// Enough of a file's state to see that it was touched.
