@@ -86,7 +86,9 @@ if [ -n "$missing" ]; then
 	[ -z "$sudo" ] || command -v sudo >/dev/null ||
 		fail "missing: $why; installing needs root, and there is no sudo" \
 			"as root: apt-get update && apt-get install gcc libc6-dev ca-certificates cargo"
-	as_root apt-get -q -o Acquire::Retries=3 update ||
+	log=$(mktemp)
+	trap 'rm -f "$log"' EXIT
+	as_root apt-get -q -o Acquire::Retries=3 update >"$log" 2>&1 ||
 		echo "apt-get update failed; going on with the lists there are" >&2
 	case $missing in
 	CARGO*)
@@ -97,11 +99,16 @@ if [ -n "$missing" ]; then
 		missing=$(echo "$missing" | sed "s/CARGO/$package/")
 		;;
 	esac
-	echo "installing $missing: $why" >&2
+	missing=${missing# }
+	echo "installing $missing: $why (about half a minute)" >&2
 	# shellcheck disable=SC2086 # The list is made of words.
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o Acquire::Retries=3 \
-		--no-install-recommends install $missing >&2 ||
+	if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o Acquire::Retries=3 \
+		--no-install-recommends install $missing >"$log" 2>&1; then
+		tail -n 20 "$log" >&2
 		fail "installing $missing failed" "run the same command again, or install them by hand"
+	fi
+	rm -f "$log"
+	trap - EXIT
 	cargo=$(find_cargo)
 	[ -n "$cargo" ] || fail "no usable cargo even now" "install Rust $minimum or newer with rustup"
 fi
