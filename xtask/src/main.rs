@@ -2,8 +2,347 @@
 
 //! Builds, tests and prepares the beanpod patch series.
 
+mod apt;
+mod clean;
 mod cmd;
+mod doctor;
 mod exit;
+mod guest;
+mod kernel;
+mod ktap;
 mod paths;
+mod probe;
+mod progress;
+mod report;
+#[expect(dead_code)]
+mod series;
+mod setup;
+mod splat;
+mod toolchain;
 
-fn main() {}
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
+
+use exit::{Exit, Failure};
+use kernel::{Arch, Base, Config, Flavour};
+
+/// Shown below `--help`; the numbers are those of [`Exit`].
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    everything asked for was done and held
+  1    a test failed or a check found something
+  2    the command line was wrong
+  4    nothing was run because something it needs is missing
+  123  the machine, the network or a tool failed
+  124  a time limit passed
+  255  the guest kernel crashed
+
+Environment:
+  BEANPOD_CACHE          where kernels and tools are kept (~/.cache/beanpod)
+  BEANPOD_NO_INSTALL=1   install nothing, only report what is missing";
+
+/// Builds, tests and prepares the beanpod patch series.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+struct Global {
+    /// The kernel series to work on.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    base: Series,
+    /// A kernel source tree of your own to work on; it is only read.
+    #[arg(long, global = true, value_name = "PATH", conflicts_with = "base")]
+    tree: Option<PathBuf>,
+    /// Prints results for machines.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Shows the commands that are run, and their details.
+    #[arg(long, short, global = true)]
+    verbose: bool,
+}
+
+impl Global {
+    fn base(&self) -> Result<Base> {
+        let Some(tree) = &self.tree else {
+            return Ok(match self.base {
+                Series::V7_3 => Base::V7_3,
+                Series::V7_2 => Base::V7_2,
+            });
+        };
+        let tree = tree
+            .canonicalize()
+            .map_err(|error| Failure::new(Exit::Usage, format!("{}: {error}", tree.display())))?;
+        Ok(Base::Tree(tree))
+    }
+}
+
+/// The supported kernel series.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Series {
+    #[default]
+    #[value(name = "7.3")]
+    V7_3,
+    #[value(name = "7.2")]
+    V7_2,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Removes build and composed trees.
+    Clean {
+        /// Removes fetched sources and installed tools as well.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Shows what is here, what is missing, and versions against the kernel's minimum.
+    Doctor,
+    /// Fetches, configures and builds kernels.
+    Kernel {
+        #[command(subcommand)]
+        command: Kernel,
+    },
+    /// Installs what is missing.
+    Setup,
+}
+
+#[derive(Debug, Subcommand)]
+enum Kernel {
+    /// Fetches the pristine source tree, and prints its path.
+    Fetch,
+    /// Composes the source tree and writes the configuration, and prints its path.
+    Config(Which),
+    /// Builds the kernel, and prints the path of its image.
+    Build(Which),
+    /// Prints the path of the built image, of QEMU unless said; builds it if it is not up to date.
+    Path(Which),
+    /// Writes rust-project.json, from which editors know the kernel's crates.
+    RustProject,
+}
+
+/// Selects a kernel configuration.
+#[derive(Debug, Args)]
+struct Which {
+    /// Where the kernel runs.
+    #[arg(long, value_enum)]
+    on: Option<Arch>,
+    #[command(flatten)]
+    kind: Kind,
+}
+
+/// What kind of kernel, if not the usual one.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+struct Kind {
+    /// With the debug checks: KASAN, lockdep, kmemleak and others.
+    #[arg(long)]
+    debug: bool,
+    /// With the data race detector.
+    #[arg(long)]
+    kcsan: bool,
+    /// Without the series.
+    #[arg(long)]
+    unpatched: bool,
+    /// With the series, its options off.
+    #[arg(long)]
+    off: bool,
+}
+
+impl Kind {
+    fn flavour(&self) -> Flavour {
+        match self {
+            Kind { debug: true, .. } => Flavour::Debug,
+            Kind { kcsan: true, .. } => Flavour::Kcsan,
+            Kind {
+                unpatched: true, ..
+            } => Flavour::Unpatched,
+            Kind { off: true, .. } => Flavour::Off,
+            _ => Flavour::Default,
+        }
+    }
+}
+
+impl Which {
+    fn config(&self, usual: Arch) -> Result<Config> {
+        let flavour = self.kind.flavour();
+        let arch = self.on.unwrap_or(match flavour {
+            Flavour::Kcsan => Arch::Qemu,
+            _ => usual,
+        });
+        if (arch, flavour) == (Arch::Um, Flavour::Kcsan) {
+            let what = "user-mode Linux has no data race detector";
+            let failure = Failure::new(Exit::Usage, what).fix("say --on qemu with --kcsan");
+            return Err(failure.into());
+        }
+        Ok(Config { arch, flavour })
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            if error.exit_code() == 0 {
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("{}", reproduce(env::args_os().skip(1)));
+            return Exit::Usage.into();
+        }
+    };
+    progress::set_verbose(cli.global.verbose);
+    match run(&cli) {
+        Ok(()) => Exit::Pass.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            let failure = error
+                .chain()
+                .find_map(|cause| cause.downcast_ref::<Failure>());
+            if let Some(fix) = failure.and_then(|failure| failure.fix.as_ref()) {
+                eprintln!("  fix: {fix}");
+            }
+            eprintln!("{}", reproduce(env::args_os().skip(1)));
+            exit::of(&error).into()
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Clean { all } => {
+            let freed = clean::run(*all)?;
+            print(global, &freed, &freed.text())
+        }
+        Command::Doctor => doctor::run_doctor(global.json),
+        Command::Kernel { command } => kernel(command, global),
+        Command::Setup => setup::ensure(),
+    }
+}
+
+fn kernel(command: &Kernel, global: &Global) -> Result<()> {
+    let base = global.base()?;
+    let built = |which: &Which, usual| {
+        let built = kernel::build::ensure(&base, &which.config(usual)?)?;
+        print(global, &built, &built.image.display().to_string())
+    };
+    match command {
+        Kernel::Fetch => print_path(global, &kernel::fetch::ensure(&base)?),
+        Kernel::Config(which) => {
+            let config = which.config(Arch::Um)?;
+            print_path(global, &kernel::build::configure(&base, &config)?)
+        }
+        Kernel::Build(which) => built(which, Arch::Um),
+        Kernel::Path(which) => built(which, Arch::Qemu),
+        Kernel::RustProject => {
+            let config = Config::new(Arch::Qemu);
+            print_path(global, &kernel::build::rust_project(&base, &config)?)
+        }
+    }
+}
+
+/// Prints a result, for machines if asked to.
+fn print(global: &Global, value: &impl Serialize, text: &str) -> Result<()> {
+    if global.json {
+        println!("{}", serde_json::to_string_pretty(value)?);
+    } else {
+        println!("{text}");
+    }
+    Ok(())
+}
+
+fn print_path(global: &Global, path: &Path) -> Result<()> {
+    print(global, &path, &path.display().to_string())
+}
+
+/// The last line of every failure: the command that shows it again.
+fn reproduce(args: impl Iterator<Item = OsString>) -> String {
+    let mut line = "reproduce: cargo xtask".to_owned();
+    for arg in args {
+        let arg = arg.to_string_lossy();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+        if !arg.is_empty() && arg.chars().all(plain) {
+            line += &format!(" {arg}");
+        } else {
+            let quoted = arg.replace('\'', "'\\''");
+            line += &format!(" '{quoted}'");
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn which(args: &[&str]) -> Result<Config> {
+        let args = ["xtask", "kernel", "path"].iter().chain(args);
+        match Cli::try_parse_from(args)?.command {
+            Command::Kernel {
+                command: Kernel::Path(which),
+            } => which.config(Arch::Qemu),
+            command => panic!("{command:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_states_every_exit_code() {
+        use Exit::*;
+        let codes = [
+            Pass,
+            Findings,
+            Usage,
+            Skipped,
+            Infrastructure,
+            TimeLimit,
+            GuestCrash,
+        ];
+        for code in codes {
+            let start = format!("  {} ", code as u8);
+            let mut lines = EXIT_CODES.lines();
+            assert!(lines.any(|line| line.starts_with(&start)), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn options_select_a_configuration() {
+        assert_eq!(which(&[]).unwrap().name(), "qemu");
+        assert_eq!(
+            which(&["--on", "um", "--debug"]).unwrap().name(),
+            "um-debug"
+        );
+        assert_eq!(which(&["--kcsan"]).unwrap().name(), "qemu-kcsan");
+        assert_eq!(which(&["--off"]).unwrap().name(), "qemu-off");
+        assert_eq!(which(&["--unpatched"]).unwrap().name(), "qemu-unpatched");
+        assert!(which(&["--kcsan", "--debug"]).is_err());
+        let error = which(&["--kcsan", "--on", "um"]).unwrap_err();
+        assert_eq!(exit::of(&error), Exit::Usage);
+    }
+
+    #[test]
+    fn the_reproducing_command_survives_a_shell() {
+        let args = ["run", "--", "echo a", "it's", ""].map(OsString::from);
+        assert_eq!(
+            reproduce(args.into_iter()),
+            r"reproduce: cargo xtask run -- 'echo a' 'it'\''s' ''"
+        );
+    }
+}

@@ -18,7 +18,8 @@ pub fn cache() -> PathBuf {
         return dir.into();
     }
     let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = || PathBuf::from(env::var_os("HOME").unwrap_or_else(|| "/tmp".into())).join(".cache");
+    let home =
+        || PathBuf::from(env::var_os("HOME").unwrap_or_else(|| "/tmp".into())).join(".cache");
     base.filter(|dir| dir.is_absolute())
         .unwrap_or_else(home)
         .join("beanpod")

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-2.0
+# Short names for the host tool's commands; `make help` lists them.
+
+XTASK := sh xtask/cargo.sh xtask
+
+.PHONY: help demo test series bench
+
+help:
+	@echo 'make demo    two containers side by side, one of them refused at its limits'
+	@echo 'make test    all tests, on the host and in booted kernels'
+	@echo 'make series  compose the mail-ready patch series'
+	@echo 'make bench   what the series costs'
+	@echo 'cargo xtask --help lists everything else.'
+
+demo test bench:
+	@$(XTASK) $@
+
+series:
+	@$(XTASK) series build

@@ -1,0 +1,707 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Guests: a kernel is booted, a shell script runs in it, its output and its exit code come back.
+//!
+//! UML and QEMU differ in how they are started and in nothing else. A guest has two streams: the
+//! kernel's console (the standard error of the process that is the guest) and the output of the
+//! script (its standard output). Two marks in the latter tell when the script starts and how it
+//! ended, so that boot, test and shutdown each have a time limit of their own.
+
+pub mod initramfs;
+pub mod qemu;
+pub mod uml;
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::exit::{Exit, infrastructure};
+use crate::ktap::strip_log_prefix;
+use crate::paths;
+use crate::probe::{self, Accelerator};
+
+/// Where the files of a script are inside every guest.
+pub const DIR: &str = "/run/beanpod";
+
+/// What is said about a panic comes within this time, then the guest is ended.
+const PANIC_GRACE: Duration = Duration::from_secs(2);
+
+/// How long a stream may stay open after the guest's process has ended.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What kind of machine a kernel is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// User-mode Linux, a process of the host.
+    Um,
+    /// QEMU x86_64.
+    Qemu,
+}
+
+/// A kernel to boot.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// What it runs on.
+    pub machine: Machine,
+    /// The file that is booted.
+    pub image: PathBuf,
+    /// The build directory that has the `.config` of the image.
+    pub build: PathBuf,
+    /// Whether checks are built in that slow it down several times.
+    pub slow: bool,
+}
+
+impl Kernel {
+    /// Whether a boolean symbol was configured in.
+    pub fn has(&self, symbol: &str) -> bool {
+        let wanted = format!("CONFIG_{symbol}=y");
+        fs::read_to_string(self.build.join(".config"))
+            .is_ok_and(|config| config.lines().any(|line| line == wanted))
+    }
+
+    /// How much more time this kernel needs on this machine than natively.
+    pub fn slowness(&self) -> u32 {
+        let machine = match self.machine {
+            Machine::Um => 1,
+            Machine::Qemu => probe::accelerator().slowness(),
+        };
+        machine * if self.slow { 3 } else { 1 }
+    }
+}
+
+/// How long each part of a run may take on a machine that runs natively.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From the start to the first line of the script.
+    pub boot: Duration,
+    /// The script.
+    pub test: Duration,
+    /// From the end of the script to the end of the guest.
+    pub shutdown: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            boot: Duration::from_secs(60),
+            test: Duration::from_secs(300),
+            shutdown: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Limits {
+    /// The same for a guest that is `factor` times slower.
+    pub fn scaled(self, factor: u32) -> Self {
+        Self {
+            boot: self.boot * factor,
+            test: self.test * factor,
+            shutdown: self.shutdown * factor,
+        }
+    }
+}
+
+/// What to run in a guest, and what the guest has to look like.
+pub struct Script<'a> {
+    /// Names the logs.
+    pub name: String,
+    /// POSIX shell; it runs in [`DIR`], with busybox as `$BUSYBOX`.
+    pub text: String,
+    /// Files that are put into [`DIR`] under these names; programs have to be static.
+    pub files: Vec<(String, PathBuf)>,
+    /// Before scaling; see [`Kernel::slowness`].
+    pub limits: Limits,
+    /// Processors, where the kernel can have more than one.
+    pub cpus: u32,
+    /// Memory in MiB.
+    pub memory: u32,
+    /// Further words of the kernel's command line.
+    pub cmdline: Vec<String>,
+    /// Further arguments of QEMU.
+    pub qemu: Vec<String>,
+    /// A line of the console that counts as booted: the kernel runs tests of its own by then.
+    pub booted_by: Option<&'a str>,
+    /// Is called for every line that the script prints.
+    pub each_line: Option<Box<dyn FnMut(&str) + 'a>>,
+}
+
+impl<'a> Script<'a> {
+    /// A script for four processors and a GiB of memory, and with the usual limits.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            text: text.into(),
+            files: Vec::new(),
+            limits: Limits::default(),
+            cpus: 4,
+            memory: 1024,
+            cmdline: Vec::new(),
+            qemu: Vec::new(),
+            booted_by: None,
+            each_line: None,
+        }
+    }
+
+    /// Adds a file.
+    pub fn file(mut self, name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        self.files.push((name.into(), path.into()));
+        self
+    }
+
+    /// Calls `f` for every line that the script prints, as it comes.
+    pub fn each_line(mut self, f: impl FnMut(&str) + 'a) -> Self {
+        self.each_line = Some(Box::new(f));
+        self
+    }
+}
+
+/// What became of a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The script ended with this code, and the guest went down in time.
+    Exited(u8),
+    /// The kernel panicked.
+    Panicked,
+    /// The script was not reached in time.
+    BootTimeout,
+    /// The script did not end in time.
+    TestTimeout,
+    /// The guest did not go down in time after the script had ended.
+    ShutdownTimeout,
+    /// The guest went away without a word.
+    Lost,
+}
+
+impl Outcome {
+    /// What the tool exits with when it ran nothing else.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Exited(code) => code,
+            _ => self.exit() as u8,
+        }
+    }
+
+    /// What befell the machine; [`Exit::Pass`] whatever the script's own code was.
+    pub fn exit(self) -> Exit {
+        match self {
+            Self::Exited(_) => Exit::Pass,
+            Self::Panicked | Self::Lost => Exit::GuestCrash,
+            Self::BootTimeout | Self::TestTimeout | Self::ShutdownTimeout => Exit::TimeLimit,
+        }
+    }
+
+    /// For a reader; nothing for a guest that did what it should.
+    pub fn trouble(self) -> Option<&'static str> {
+        match self {
+            Self::Exited(_) => None,
+            Self::Panicked => Some("the guest's kernel panicked"),
+            Self::BootTimeout => Some("the guest did not boot within its time limit"),
+            Self::TestTimeout => Some("the time limit for the tests passed"),
+            Self::ShutdownTimeout => Some("the guest did not shut down within its time limit"),
+            Self::Lost => Some("the guest ended without saying why"),
+        }
+    }
+}
+
+/// What a guest left behind.
+#[derive(Debug)]
+pub struct Console {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What the script printed.
+    pub output: String,
+    /// What the kernel printed.
+    pub console: String,
+    /// The file with the whole console.
+    pub log: PathBuf,
+    /// How long all of it took.
+    pub time: Duration,
+}
+
+/// Boots `kernel`, runs `script` in it, and ends the guest.
+///
+/// # Errors
+///
+/// The guest cannot be started at all; everything that happens later is an [`Outcome`].
+pub fn run(kernel: &Kernel, mut script: Script<'_>) -> Result<Console> {
+    let limits = script.limits.scaled(kernel.slowness());
+    let dir = directory(&script.name)?;
+    let marks = Marks::new();
+    let files = gather(dir.path(), &script, &marks)?;
+    let command = match kernel.machine {
+        Machine::Um => uml::command(kernel, &script, dir.path(), &files)?,
+        Machine::Qemu => qemu::command(kernel, &script, dir.path(), &files)?,
+    };
+    supervise(command, &mut script, limits, &marks, &paths::logs())
+}
+
+/// As [`run`], for QEMU without virtme-ng, with limits that are not scaled.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_plain(
+    kernel: &Kernel,
+    mut script: Script<'_>,
+    accelerator: Accelerator,
+) -> Result<Console> {
+    let dir = directory(&script.name)?;
+    let marks = Marks::new();
+    let files = gather(dir.path(), &script, &marks)?;
+    let command = qemu::plain(kernel, &script, dir.path(), &files, accelerator)?;
+    let limits = script.limits;
+    supervise(command, &mut script, limits, &marks, &paths::logs())
+}
+
+/// A directory for the files of one guest, which goes away with the value.
+fn directory(name: &str) -> Result<tempfile::TempDir> {
+    let dir = paths::cache().join("guest");
+    fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
+    tempfile::Builder::new()
+        .prefix(&format!("{name}-"))
+        .tempdir_in(&dir)
+        .with_context(|| dir.display().to_string())
+}
+
+/// Boots `kernel` with the terminal as its console and a shell on it.
+///
+/// # Errors
+///
+/// The guest cannot be started.
+pub fn run_interactive(kernel: &Kernel) -> Result<ExitStatus> {
+    let dir = directory("shell")?;
+    let mut command = match kernel.machine {
+        Machine::Um => uml::interactive(kernel, dir.path())?,
+        Machine::Qemu => qemu::interactive(kernel, dir.path())?,
+    };
+    // The terminal's signals have to reach the guest, therefore it stays in this process group.
+    let status = command
+        .status()
+        .map_err(|error| cannot_start(&command, &error))?;
+    Ok(status)
+}
+
+fn cannot_start(command: &Command, error: &std::io::Error) -> anyhow::Error {
+    let program = command.get_program().to_string_lossy();
+    infrastructure(format!("cannot start `{program}`: {error}"))
+        .fix("cargo xtask setup")
+        .into()
+}
+
+/// Lines that a script's own output cannot contain by accident.
+struct Marks {
+    start: String,
+    end: String,
+}
+
+impl Marks {
+    fn new() -> Self {
+        let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let nonce = format!("{:x}-{:x}", since.as_nanos(), std::process::id());
+        Self {
+            start: format!("beanpod-start-{nonce}"),
+            end: format!("beanpod-end-{nonce}"),
+        }
+    }
+}
+
+/// Writes the script and the shell that surrounds it; returns all files that the guest shall have.
+fn gather(dir: &Path, script: &Script<'_>, marks: &Marks) -> Result<Vec<(String, PathBuf)>> {
+    let Marks { start, end } = marks;
+    // The code is read before anything else can change it; the end mark starts on a line of its own
+    // wherever the script's output ended.
+    let outer = format!(
+        "export BUSYBOX={DIR}/busybox\n\
+         cd {DIR} || exit 1\n\
+         echo {start}\n\
+         \"$BUSYBOX\" sh ./script </dev/null 2>&1\n\
+         code=$?\n\
+         echo {end} $code\n\
+         exit $code\n"
+    );
+    let mut files = vec![("busybox".to_owned(), initramfs::busybox()?)];
+    for (name, text) in [("outer", &outer), ("script", &script.text)] {
+        let path = dir.join(name);
+        fs::write(&path, text).with_context(|| path.display().to_string())?;
+        files.push((name.to_owned(), path));
+    }
+    files.extend(script.files.iter().cloned());
+    Ok(files)
+}
+
+/// Which of a guest's two streams something came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stream {
+    Console,
+    Output,
+}
+
+enum Event {
+    Line(Stream, Vec<u8>),
+    Closed,
+    Ended,
+}
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Boot,
+    Test,
+    Shutdown(u8),
+}
+
+/// Runs the guest's process to its end, or ends it.
+fn supervise(
+    mut command: Command,
+    script: &mut Script<'_>,
+    limits: Limits,
+    marks: &Marks,
+    logs: &Path,
+) -> Result<Console> {
+    fs::create_dir_all(logs).with_context(|| logs.display().to_string())?;
+    let log = logs.join(format!("{}.console.log", script.name));
+    let mut console_log = File::create(&log).with_context(|| log.display().to_string())?;
+    let mut output_log = File::create(logs.join(format!("{}.output.log", script.name)))?;
+
+    let start = Instant::now();
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    let mut guest = Guest::start(&mut command)?;
+    let (sender, events) = mpsc::channel();
+    if let Some(stdout) = guest.child.stdout.take() {
+        pump(stdout, Stream::Output, sender.clone());
+    }
+    if let Some(stderr) = guest.child.stderr.take() {
+        pump(stderr, Stream::Console, sender.clone());
+    }
+    guest.watch(sender);
+
+    let mut console = String::new();
+    let mut output = String::new();
+    let mut phase = Phase::Boot;
+    let mut panicked = false;
+    let mut ended = false;
+    let mut open = 2;
+    let mut deadline = start + limits.boot;
+    while open > 0 {
+        match events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(Event::Line(Stream::Console, line)) => {
+                console_log.write_all(&line)?;
+                let line = String::from_utf8_lossy(&line);
+                console.push_str(&line);
+                let line = strip_log_prefix(&line);
+                if line.starts_with("Kernel panic - not syncing") && !panicked {
+                    panicked = true;
+                    deadline = Instant::now() + PANIC_GRACE;
+                }
+                let booted = script.booted_by.is_some_and(|mark| line.starts_with(mark));
+                if booted && phase == Phase::Boot {
+                    phase = Phase::Test;
+                    deadline = Instant::now() + limits.test;
+                }
+            }
+            Ok(Event::Line(Stream::Output, line)) => {
+                output_log.write_all(&line)?;
+                let line = String::from_utf8_lossy(&line);
+                let line = line.trim_end_matches(['\n', '\r']);
+                if line.contains(&marks.start) {
+                    if phase == Phase::Boot {
+                        phase = Phase::Test;
+                        deadline = Instant::now() + limits.test;
+                    }
+                    output.clear();
+                    continue;
+                }
+                let (line, code) = match line.split_once(&marks.end) {
+                    Some((before, code)) => (before, code.trim().parse().ok()),
+                    None => (line, None),
+                };
+                let visible = phase == Phase::Test && (code.is_none() || !line.is_empty());
+                if visible {
+                    output.push_str(line);
+                    output.push('\n');
+                    if let Some(each_line) = &mut script.each_line {
+                        each_line(line);
+                    }
+                }
+                if let Some(code) = code {
+                    phase = Phase::Shutdown(code);
+                    deadline = Instant::now() + limits.shutdown;
+                }
+            }
+            Ok(Event::Closed) => open -= 1,
+            Ok(Event::Ended) => {
+                ended = true;
+                deadline = Instant::now() + DRAIN;
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    if open == 0 && !ended {
+        // Both streams are closed, so that the process is about to end, or never will.
+        while let Ok(event) =
+            events.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        {
+            if matches!(event, Event::Ended) {
+                ended = true;
+                break;
+            }
+        }
+    }
+    guest.kill();
+    let outcome = match phase {
+        _ if panicked => Outcome::Panicked,
+        Phase::Shutdown(code) if ended => Outcome::Exited(code),
+        Phase::Shutdown(_) => Outcome::ShutdownTimeout,
+        _ if ended => Outcome::Lost,
+        Phase::Boot => Outcome::BootTimeout,
+        Phase::Test => Outcome::TestTimeout,
+    };
+    Ok(Console {
+        outcome,
+        output,
+        console,
+        log,
+        time: start.elapsed(),
+    })
+}
+
+fn pump(stream: impl Read + Send + 'static, which: Stream, sender: Sender<Event>) {
+    thread::spawn(move || {
+        let mut reader = BufReader::new(stream);
+        let mut line = Vec::new();
+        while matches!(reader.read_until(b'\n', &mut line), Ok(n) if n > 0) {
+            if sender
+                .send(Event::Line(which, std::mem::take(&mut line)))
+                .is_err()
+            {
+                return;
+            }
+        }
+        let _ = sender.send(Event::Closed);
+    });
+}
+
+/// The process group of the guest that runs, for the signal handler; 0 when there is none.
+static RUNNING: AtomicI32 = AtomicI32::new(0);
+
+/// The process of a guest, which is the leader of a process group.
+struct Guest {
+    child: Child,
+    reaped: bool,
+}
+
+impl Guest {
+    fn start(command: &mut Command) -> Result<Self> {
+        // SAFETY: Between fork and exec only a system call is made.
+        unsafe {
+            command.pre_exec(|| {
+                // Whatever ends this tool ends the guest.
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                Ok(())
+            })
+        };
+        let child = command
+            .spawn()
+            .map_err(|error| cannot_start(command, &error))?;
+        RUNNING.store(child.id() as i32, Ordering::SeqCst);
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+            // SAFETY: The handler only calls functions that are safe in a signal handler.
+            unsafe { libc::signal(signal, end_guest as *const () as libc::sighandler_t) };
+        }
+        Ok(Self {
+            child,
+            reaped: false,
+        })
+    }
+
+    /// Sends an event when the process ends, and leaves it for [`Guest::kill`] to reap, so that its
+    /// process group cannot become anyone else's before.
+    fn watch(&self, sender: Sender<Event>) {
+        let id = self.child.id();
+        thread::spawn(move || {
+            loop {
+                // SAFETY: All zeroes are a valid siginfo_t, which the call may write to.
+                let result = unsafe {
+                    let mut info: libc::siginfo_t = std::mem::zeroed();
+                    libc::waitid(libc::P_PID, id, &mut info, libc::WEXITED | libc::WNOWAIT)
+                };
+                let interrupted = std::io::Error::last_os_error().raw_os_error();
+                if result == 0 || interrupted != Some(libc::EINTR) {
+                    break;
+                }
+            }
+            let _ = sender.send(Event::Ended);
+        });
+    }
+
+    /// Ends the guest with all of its processes.
+    fn kill(&mut self) {
+        // SAFETY: The child leads its own process group and is not reaped before the next line.
+        unsafe { libc::kill(-(self.child.id() as libc::pid_t), libc::SIGKILL) };
+        let _ = self.child.wait();
+        self.reaped = true;
+        RUNNING.store(0, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.kill();
+        }
+    }
+}
+
+/// Ends the guest, then the tool by the signal's usual effect.
+extern "C" fn end_guest(signal: libc::c_int) {
+    let group = RUNNING.load(Ordering::SeqCst);
+    // SAFETY: All three calls are allowed in a signal handler; the group is that of a child that is
+    // not reaped yet.
+    unsafe {
+        if group > 0 {
+            libc::kill(-group, libc::SIGKILL);
+        }
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a shell in the place of a guest: 1 is the script's output and 2 the console.
+    fn fake(shell: &str, limits: Limits) -> Console {
+        let marks = Marks {
+            start: "START".to_owned(),
+            end: "END".to_owned(),
+        };
+        let mut command = Command::new("sh");
+        command.args(["-c", shell]);
+        let mut script = Script::new("test", "");
+        let logs = tempfile::tempdir().unwrap();
+        let console = supervise(command, &mut script, limits, &marks, logs.path()).unwrap();
+        assert_eq!(fs::read_to_string(&console.log).unwrap(), console.console);
+        console
+    }
+
+    fn patient() -> Limits {
+        Limits::default()
+    }
+
+    /// A limit that has passed before anything can happen, for one part; patience for the others.
+    const NONE: Duration = Duration::from_millis(300);
+
+    #[test]
+    fn output_console_and_code_come_back() {
+        let shell = "echo bios; echo START; echo '[ 0.1] kernel' >&2; echo one; printf two; \
+                     echo END 3; echo late";
+        let console = fake(shell, patient());
+        assert_eq!(console.outcome, Outcome::Exited(3));
+        assert_eq!(console.outcome.code(), 3);
+        assert_eq!(console.output, "one\ntwo\n");
+        assert_eq!(console.console, "[ 0.1] kernel\n");
+    }
+
+    #[test]
+    fn a_guest_without_an_end_is_lost() {
+        let console = fake("echo START; echo one", patient());
+        assert_eq!(console.outcome, Outcome::Lost);
+        assert_eq!(console.outcome.code(), 255);
+        assert_eq!(console.output, "one\n");
+        assert_eq!(fake("exit 0", patient()).outcome, Outcome::Lost);
+    }
+
+    #[test]
+    fn each_part_has_its_limit() {
+        let limits = Limits {
+            boot: NONE,
+            ..patient()
+        };
+        let console = fake("sleep 1000", limits);
+        assert_eq!(console.outcome, Outcome::BootTimeout);
+        assert_eq!(console.outcome.code(), 124);
+
+        let limits = Limits {
+            test: NONE,
+            ..patient()
+        };
+        let console = fake("echo START; echo one; sleep 1000", limits);
+        assert_eq!(console.outcome, Outcome::TestTimeout);
+        assert_eq!(console.output, "one\n");
+
+        let limits = Limits {
+            shutdown: NONE,
+            ..patient()
+        };
+        let console = fake("echo START; echo END 0; sleep 1000", limits);
+        assert_eq!(console.outcome, Outcome::ShutdownTimeout);
+    }
+
+    #[test]
+    fn a_panic_ends_the_guest() {
+        let shell = "echo START; echo '[    1.2] Kernel panic - not syncing: x' >&2; sleep 1000";
+        let console = fake(shell, patient());
+        assert_eq!(console.outcome, Outcome::Panicked);
+        assert_eq!(console.outcome.code(), 255);
+    }
+
+    #[test]
+    fn processes_that_a_guest_leaves_are_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("pid");
+        let shell = format!(
+            "echo START; sleep 1000 >/dev/null 2>&1 & echo $! > {}; echo END 0",
+            file.display()
+        );
+        assert_eq!(fake(&shell, patient()).outcome, Outcome::Exited(0));
+        let pid = fs::read_to_string(&file).unwrap();
+        // It is killed by now, but may take its time to go.
+        while fs::read_to_string(format!("/proc/{}/stat", pid.trim()))
+            .is_ok_and(|stat| !stat.contains(") Z"))
+        {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn the_kernel_may_say_that_it_has_booted() {
+        let marks = Marks::new();
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo '[ 0.1] KTAP version 1' >&2; sleep 1000"]);
+        let mut script = Script::new("test", "");
+        script.booted_by = Some("KTAP version 1");
+        let limits = Limits {
+            test: NONE,
+            ..patient()
+        };
+        let logs = tempfile::tempdir().unwrap();
+        let console = supervise(command, &mut script, limits, &marks, logs.path()).unwrap();
+        assert_eq!(console.outcome, Outcome::TestTimeout);
+    }
+
+    #[test]
+    fn limits_grow_with_slowness() {
+        let limits = Limits::default().scaled(12);
+        assert_eq!(limits.boot, Duration::from_secs(720));
+        assert_eq!(limits.test, Duration::from_secs(3600));
+        assert_eq!(limits.shutdown, Duration::from_secs(360));
+    }
+
+    #[test]
+    fn names_of_marks_differ_from_run_to_run() {
+        assert_ne!(Marks::new().start, Marks::new().start);
+    }
+}

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Incremental builds, one directory per base and configuration.
+
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use xshell::Shell;
+
+use super::{Arch, Base, Config, Flavour, Lock, config, fetch, hash, sync};
+use crate::exit::{Exit, Failure};
+use crate::progress::{Bar, Unit, detail};
+use crate::{cmd, paths, toolchain};
+
+/// Proves in a build directory that its image belongs to the present input.
+const STAMP: &str = ".beanpod-built";
+
+/// The number of objects of the last complete build of a directory.
+const COUNT: &str = ".beanpod-objects";
+
+/// How many lines of compiler errors a failure shows.
+const SHOWN: usize = 30;
+
+/// A kernel that is up to date.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// What boots: `linux` or `bzImage`.
+    pub image: PathBuf,
+    /// The source tree it was built from.
+    pub source: PathBuf,
+    /// The build directory.
+    pub build: PathBuf,
+    /// Its configuration.
+    pub config: Config,
+    /// The base it was really built on.
+    pub base: Base,
+}
+
+impl Serialize for Built {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let mut built = serializer.serialize_struct("Built", 5)?;
+        built.serialize_field("base", &self.base.name())?;
+        built.serialize_field("config", &self.config.name())?;
+        built.serialize_field("source", &self.source)?;
+        built.serialize_field("build", &self.build)?;
+        built.serialize_field("image", &self.image)?;
+        built.end()
+    }
+}
+
+/// A composed source tree and the build directory that goes with it, both for this process alone
+/// or for readers only.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The base that was found, which may be the next one of that asked for.
+    pub base: Base,
+    /// The source tree.
+    pub source: sync::Source,
+    /// The build directory.
+    pub build: PathBuf,
+    _lock: Lock,
+}
+
+/// Fetches and composes what is needed before `make`.
+///
+/// # Errors
+///
+/// The base cannot be had, the series does not compose, or the cache cannot be written.
+pub fn prepare(base: &Base, config: &Config) -> Result<Prepared> {
+    let (base, pristine) = fetch::resolve(base)?;
+    let source = sync::ensure(&base, &pristine, config.flavour != Flavour::Unpatched)?;
+    let lock = Lock::exclusive(&format!("build-{}-{}", base.name(), config.name()))?;
+    let build = paths::build_tree(&base.name(), &config.name());
+    Ok(Prepared {
+        base,
+        source,
+        build,
+        _lock: lock,
+    })
+}
+
+/// Composes the source tree and writes the configuration; returns the path of the `.config`.
+///
+/// # Errors
+///
+/// As [`prepare`]; also a dropped symbol (findings).
+pub fn configure(base: &Base, config: &Config) -> Result<PathBuf> {
+    let prepared = prepare(base, config)?;
+    config::write(&prepared.source, &prepared.build, config)
+}
+
+/// Makes sure that the kernel is built from the present sources, and returns at once when it is.
+///
+/// # Errors
+///
+/// As [`prepare`]; also a dropped symbol or a compiler error (findings).
+pub fn ensure(base: &Base, config: &Config) -> Result<Built> {
+    let prepared = prepare(base, config)?;
+    let (target, image) = config.arch.image();
+    let image = prepared.build.join(image);
+    let built = Built {
+        image,
+        source: prepared.source.tree.clone(),
+        build: prepared.build.clone(),
+        config: *config,
+        base: prepared.base.clone(),
+    };
+    let key = key(&prepared, config)?;
+    let stamp = prepared.build.join(STAMP);
+    if fs::read_to_string(&stamp).is_ok_and(|text| Some(text) == stamp_text(&key, &built.image)) {
+        detail(format_args!("{} is up to date", built.image.display()));
+        return Ok(built);
+    }
+    let _ = fs::remove_file(&stamp);
+    config::write(&prepared.source, &prepared.build, config)?;
+    run(&prepared, config, target)?;
+    let Some(text) = stamp_text(&key, &built.image) else {
+        bail!("make succeeded without {}", built.image.display());
+    };
+    fs::write(&stamp, text)?;
+    Ok(built)
+}
+
+/// Everything that the image depends on.
+fn key(prepared: &Prepared, config: &Config) -> Result<String> {
+    let source = &prepared.source;
+    let wanted = config::wanted(config)?;
+    let args = toolchain::make_args()?;
+    let tools = toolchain::identity()?;
+    let key = hash(&(&source.tree, source.fingerprint, wanted, args, tools));
+    Ok(format!("{key:016x}"))
+}
+
+/// The stamp for an image as it is now; nothing when there is no image.
+fn stamp_text(key: &str, image: &Path) -> Option<String> {
+    let data = fs::metadata(image).ok()?;
+    let (size, seconds, nanos) = (data.size(), data.mtime(), data.mtime_nsec());
+    Some(format!("{key} {size} {seconds}.{nanos}\n"))
+}
+
+/// A first guess of how many objects a kernel has, before one was built here.
+fn usual_count(arch: Arch) -> u64 {
+    match arch {
+        Arch::Um => 700,
+        Arch::Qemu => 1500,
+    }
+}
+
+/// How many objects are left to build, as well as that can be known before `make` has looked.
+fn expected(build: &Path, arch: Arch) -> Option<u64> {
+    let present = objects(build);
+    let stated = fs::read_to_string(build.join(COUNT))
+        .ok()
+        .and_then(|text| text.trim().parse().ok());
+    let all = stated.unwrap_or(usual_count(arch));
+    // After a complete build only a few are out of date, and which ones only make knows.
+    all.checked_sub(present).filter(|left| *left > all / 50)
+}
+
+/// The number of objects that kbuild has a record of in a build directory.
+fn objects(dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return 0;
+    };
+    let count = |entry: fs::DirEntry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => objects(&entry.path()),
+        _ => u64::from(entry.file_name().as_encoded_bytes().ends_with(b".o.cmd")),
+    };
+    entries.flatten().map(count).sum()
+}
+
+/// The object that a line of kbuild's output announces: `  CC      kernel/fork.o`.
+fn announced(line: &str) -> Option<&str> {
+    let mut words = line.strip_prefix("  ")?.split_whitespace();
+    let verb = words.next()?;
+    let object = words.next_back()?;
+    let is_verb = verb.bytes().all(|byte| byte.is_ascii_uppercase());
+    (is_verb && object.ends_with(".o")).then_some(object)
+}
+
+fn run(prepared: &Prepared, config: &Config, target: &str) -> Result<()> {
+    let name = format!("{}-{}", prepared.base.name(), config.name());
+    let log = paths::logs().join(format!("build-{name}.log"));
+    let jobs = thread::available_parallelism().map_or(1, usize::from);
+    let sh = Shell::new()?;
+    let make = super::make(&sh, &prepared.source.tree, &prepared.build, config.arch)?
+        .arg(format!("-j{jobs}"))
+        .arg(target);
+    detail(&make);
+    let mut bar = Bar::new(
+        format!("building {name}"),
+        Unit::Count("objects"),
+        expected(&prepared.build, config.arch),
+    );
+    let mut seen = HashSet::new();
+    let output = cmd::run(make)
+        .limit(Duration::from_secs(3 * 3600))
+        .log(&log)
+        .each_line(|line| {
+            if let Some(object) = announced(line) {
+                seen.insert(object.to_owned());
+                bar.set(seen.len() as u64);
+            }
+        })
+        .output()?;
+    if !output.status.success() {
+        drop(bar);
+        let what = format!("building {name} failed:\n{}", errors(&output.text));
+        let fix = format!("read {}", log.display());
+        return Err(Failure::new(Exit::Findings, what).fix(fix).into());
+    }
+    bar.finish();
+    let count = objects(&prepared.build);
+    fs::write(prepared.build.join(COUNT), format!("{count}\n"))?;
+    Ok(())
+}
+
+/// The first errors in a build's output, with the lines that belong to them.
+fn errors(text: &str) -> String {
+    let starts = |line: &&str| {
+        let line = line.trim_start();
+        line.starts_with("error") || line.contains(": error:") || line.contains("undefined ")
+    };
+    let lines: Vec<_> = text.lines().collect();
+    let first = lines.iter().position(starts);
+    let made = || lines.iter().position(|line| line.contains("*** "));
+    let from = first
+        .or_else(made)
+        .unwrap_or(lines.len().saturating_sub(SHOWN));
+    // Other jobs go on for a while and announce their objects in between.
+    let shown = lines[from..]
+        .iter()
+        .filter(|line| announced(line).is_none());
+    shown.take(SHOWN).copied().collect::<Vec<_>>().join("\n")
+}
+
+/// Writes `rust-project.json` into the repository, for editors: kbuild describes the crates of the
+/// tree, and those that live here are pointed at the repository's files.
+///
+/// # Errors
+///
+/// As [`configure`], or kbuild cannot describe the crates.
+pub fn rust_project(base: &Base, config: &Config) -> Result<PathBuf> {
+    let prepared = prepare(base, config)?;
+    config::write(&prepared.source, &prepared.build, config)?;
+    let (source, build) = (&prepared.source.tree, &prepared.build);
+    let sh = Shell::new()?;
+    let make = super::make(&sh, source, build, config.arch)?.arg("rust-analyzer");
+    cmd::run(make).ok()?;
+    let described = build.join("rust-project.json");
+    let text = fs::read_to_string(&described)
+        .with_context(|| format!("cannot read {}", described.display()))?;
+    let mut project: serde_json::Value = serde_json::from_str(&text)?;
+    for (linux, ours) in [
+        ("kernel/cgroup/bc", "rust/bc"),
+        ("kernel/ckpt", "rust/ckpt"),
+    ] {
+        let ours = paths::repo().join(ours);
+        if ours.is_dir() {
+            let linux = fs::canonicalize(source)?.join(linux);
+            redirect(
+                &mut project,
+                &linux.to_string_lossy(),
+                &ours.to_string_lossy(),
+            );
+        }
+    }
+    let target = paths::repo().join("rust-project.json");
+    fs::write(&target, serde_json::to_string_pretty(&project)?)?;
+    Ok(target)
+}
+
+/// Replaces a directory by another in every path of a description.
+fn redirect(value: &mut serde_json::Value, from: &str, to: &str) {
+    use serde_json::Value;
+    match value {
+        Value::String(path) => {
+            let rest = path.strip_prefix(from);
+            if let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+                *path = format!("{to}{rest}");
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| redirect(item, from, to)),
+        Value::Object(map) => map.values_mut().for_each(|item| redirect(item, from, to)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_counted_from_kbuilds_lines() {
+        assert_eq!(announced("  CC      kernel/fork.o"), Some("kernel/fork.o"));
+        assert_eq!(announced("  RUSTC L rust/core.o"), Some("rust/core.o"));
+        assert_eq!(announced("  UPD     include/config/x.h"), None);
+        assert_eq!(announced("kernel/fork.c:1: bad thing.o"), None);
+        assert_eq!(announced("    note: see fork.o"), None);
+    }
+
+    #[test]
+    fn a_failure_shows_the_first_error_not_the_end() {
+        let text = "  CC      a.o\na.c:3:5: error: use of undeclared identifier 'x'\n    3 | x;\n  \
+                    CC      b.o\nmake[3]: *** [a.o] Error 1\n";
+        assert_eq!(
+            errors(text),
+            "a.c:3:5: error: use of undeclared identifier 'x'\n    3 | x;\nmake[3]: *** [a.o] Error 1"
+        );
+        assert_eq!(
+            errors("  CC      a.o\nerror[E0425]: cannot find value `x`\n --> a.rs:1\n"),
+            "error[E0425]: cannot find value `x`\n --> a.rs:1"
+        );
+        assert!(errors("one\nmake: *** No rule to make target 'x'.  Stop.\n").contains("No rule"));
+    }
+
+    #[test]
+    fn what_is_left_is_estimated_from_the_last_build() {
+        let dir = tempfile::tempdir().unwrap();
+        let build = dir.path();
+        assert_eq!(expected(build, Arch::Um), Some(usual_count(Arch::Um)));
+        fs::write(build.join(COUNT), "3\n").unwrap();
+        fs::create_dir(build.join("kernel")).unwrap();
+        fs::write(build.join("kernel/.fork.o.cmd"), "").unwrap();
+        assert_eq!(expected(build, Arch::Um), Some(2));
+        fs::write(build.join("kernel/.exit.o.cmd"), "").unwrap();
+        fs::write(build.join(".init.o.cmd"), "").unwrap();
+        assert_eq!(expected(build, Arch::Um), None);
+    }
+
+    #[test]
+    fn a_stamp_belongs_to_one_image_and_one_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let image = dir.path().join("linux");
+        assert_eq!(stamp_text("k", &image), None);
+        fs::write(&image, "one").unwrap();
+        let first = stamp_text("k", &image);
+        assert_eq!(stamp_text("k", &image), first);
+        assert_ne!(stamp_text("l", &image), first);
+        fs::write(&image, "longer").unwrap();
+        assert_ne!(stamp_text("k", &image), first);
+    }
+
+    #[test]
+    fn only_whole_directory_names_are_redirected() {
+        let mut value = serde_json::json!({
+            "root_module": "/t/kernel/ckpt/lib.rs",
+            "other": ["/t/kernel/ckpt2/x.rs", "/t/kernel/ckpt", 3],
+        });
+        redirect(&mut value, "/t/kernel/ckpt", "/r");
+        assert_eq!(
+            value,
+            serde_json::json!({"root_module": "/r/lib.rs", "other": ["/t/kernel/ckpt2/x.rs", "/r", 3]})
+        );
+    }
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Kernels: where their sources come from, how they are configured and built.
+
+pub mod build;
+pub mod config;
+pub mod fetch;
+pub mod sync;
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use xshell::{Cmd, Shell, cmd};
+
+use crate::exit::{Exit, Failure};
+use crate::{paths, toolchain};
+
+/// The directory of the series that kernels are built with.
+const TOPIC: &str = "patches/bc";
+
+/// The kernel that the series is applied to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Base {
+    /// The primary base.
+    #[default]
+    V7_3,
+    /// The older base, for the controller only.
+    V7_2,
+    /// A developer's own tree, which is only read.
+    Tree(PathBuf),
+}
+
+impl Base {
+    /// The name that the base's directories in the cache have.
+    pub fn name(&self) -> String {
+        match self {
+            Base::V7_3 => "7.3".into(),
+            Base::V7_2 => "7.2".into(),
+            Base::Tree(path) => {
+                // Two trees may have the same last name, so the whole path takes part.
+                let last = path.file_name().unwrap_or(OsStr::new("root"));
+                format!("{}-{:08x}", last.to_string_lossy(), hash(path) as u32)
+            }
+        }
+    }
+
+    /// The base to use when this one cannot be had any more.
+    fn next(&self) -> Option<Base> {
+        match self {
+            Base::V7_3 => Some(Base::V7_2),
+            Base::V7_2 | Base::Tree(_) => None,
+        }
+    }
+}
+
+/// Where a kernel runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Arch {
+    /// User-mode Linux: a process of the host, boots in a fraction of a second.
+    Um,
+    /// QEMU x86_64.
+    Qemu,
+}
+
+impl Arch {
+    /// The name on the command line and in directory names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Arch::Um => "um",
+            Arch::Qemu => "qemu",
+        }
+    }
+
+    /// kbuild's name of the architecture.
+    pub fn kbuild(self) -> &'static str {
+        match self {
+            Arch::Um => "um",
+            Arch::Qemu => "x86_64",
+        }
+    }
+
+    /// The make target of the bootable image, and where it lies in the build directory.
+    fn image(self) -> (&'static str, &'static str) {
+        match self {
+            Arch::Um => ("linux", "linux"),
+            Arch::Qemu => ("bzImage", "arch/x86/boot/bzImage"),
+        }
+    }
+}
+
+/// What kind of kernel is built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flavour {
+    /// The patched kernel with the controller.
+    #[default]
+    Default,
+    /// The same with the debug checks.
+    Debug,
+    /// The same with the data race detector, which excludes the address sanitizer.
+    Kcsan,
+    /// The base without the series.
+    Unpatched,
+    /// The patched kernel with the series' options off.
+    Off,
+}
+
+/// One kernel configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where the kernel runs.
+    pub arch: Arch,
+    /// What kind of kernel it is.
+    pub flavour: Flavour,
+}
+
+impl Config {
+    /// A configuration of the default flavour.
+    pub fn new(arch: Arch) -> Self {
+        Self {
+            arch,
+            flavour: Flavour::Default,
+        }
+    }
+
+    /// The name in directories and reports: `um`, `qemu-debug`.
+    pub fn name(&self) -> String {
+        let arch = self.arch.name();
+        match self.flavour {
+            Flavour::Default => arch.into(),
+            Flavour::Debug => format!("{arch}-debug"),
+            Flavour::Kcsan => format!("{arch}-kcsan"),
+            Flavour::Unpatched => format!("{arch}-unpatched"),
+            Flavour::Off => format!("{arch}-off"),
+        }
+    }
+}
+
+/// The version that a kernel tree's Makefile states: `7.3.4`.
+///
+/// # Errors
+///
+/// The directory is no kernel tree.
+pub fn version(tree: &Path) -> Result<String> {
+    let makefile = tree.join("Makefile");
+    let text = fs::read_to_string(&makefile)
+        .with_context(|| format!("cannot read {}", makefile.display()))?;
+    let value = |name: &str| {
+        text.lines().find_map(|line| {
+            let (key, value) = line.split_once('=')?;
+            (key.trim() == name).then(|| value.trim().to_owned())
+        })
+    };
+    let (Some(version), Some(patchlevel), Some(sublevel)) =
+        (value("VERSION"), value("PATCHLEVEL"), value("SUBLEVEL"))
+    else {
+        let what = format!("{} is not a kernel tree", tree.display());
+        return Err(Failure::new(Exit::Usage, what).into());
+    };
+    let extra = value("EXTRAVERSION").unwrap_or_default();
+    Ok(format!("{version}.{patchlevel}.{sublevel}{extra}"))
+}
+
+/// A `make` in a kernel tree with the toolchain, separate output and nothing of the caller's
+/// environment that could change the result.
+///
+/// # Errors
+///
+/// A part of the toolchain is missing.
+pub fn make<'a>(sh: &'a Shell, source: &Path, build: &Path, arch: Arch) -> Result<Cmd<'a>> {
+    let args = toolchain::make_args()?;
+    let output = format!("O={}", build.display());
+    let arch = format!("ARCH={}", arch.kbuild());
+    let make = cmd!(
+        sh,
+        "make --no-print-directory -C {source} {output} {arch} {args...}"
+    );
+    toolchain::isolate(make)
+}
+
+/// A hash for noticing changes, not for defence.
+fn hash(value: &(impl Hash + ?Sized)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A lock between processes, held until it is dropped.
+#[derive(Debug)]
+pub struct Lock(File);
+
+impl Lock {
+    /// Waits for the right to change what `name` stands for.
+    ///
+    /// # Errors
+    ///
+    /// The cache cannot be written.
+    pub fn exclusive(name: &str) -> Result<Self> {
+        Self::take(name, libc::LOCK_EX)
+    }
+
+    /// Waits for the right to read what `name` stands for.
+    ///
+    /// # Errors
+    ///
+    /// The cache cannot be written.
+    pub fn shared(name: &str) -> Result<Self> {
+        Self::take(name, libc::LOCK_SH)
+    }
+
+    /// Lets other readers in.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses the lock.
+    pub fn into_shared(self) -> Result<Self> {
+        self.flock(libc::LOCK_SH)?;
+        Ok(self)
+    }
+
+    fn take(name: &str, kind: libc::c_int) -> Result<Self> {
+        let dir = paths::cache().join("lock");
+        fs::create_dir_all(&dir)
+            .with_context(|| format!("cannot create the cache {}", dir.display()))?;
+        let path = dir.join(name);
+        let lock = Self(File::create(&path).with_context(|| path.display().to_string())?);
+        if lock.flock(kind | libc::LOCK_NB).is_err() {
+            eprintln!("waiting for another cargo xtask that uses {name} ...");
+            lock.flock(kind)?;
+        }
+        Ok(lock)
+    }
+
+    fn flock(&self, operation: libc::c_int) -> Result<()> {
+        // SAFETY: The descriptor is open for as long as the file is borrowed.
+        let result = unsafe { libc::flock(self.0.as_raw_fd(), operation) };
+        ensure!(result == 0, std::io::Error::last_os_error());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_arch_and_flavour() {
+        let name = |arch, flavour| Config { arch, flavour }.name();
+        assert_eq!(name(Arch::Um, Flavour::Default), "um");
+        assert_eq!(name(Arch::Qemu, Flavour::Kcsan), "qemu-kcsan");
+        assert_eq!(name(Arch::Qemu, Flavour::Off), "qemu-off");
+    }
+
+    #[test]
+    fn trees_of_the_same_last_name_differ() {
+        let one = Base::Tree("/a/linux".into()).name();
+        let two = Base::Tree("/b/linux".into()).name();
+        assert!(one.starts_with("linux-"));
+        assert_ne!(one, two);
+    }
+
+    #[test]
+    fn the_version_comes_from_the_makefile() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION = -rc1\nNAME = x\n";
+        fs::write(dir.path().join("Makefile"), text).unwrap();
+        assert_eq!(version(dir.path()).unwrap(), "7.3.4-rc1");
+        fs::write(dir.path().join("Makefile"), "all:\n").unwrap();
+        let error = version(dir.path()).unwrap_err();
+        assert_eq!(crate::exit::of(&error), Exit::Usage);
+    }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Series of patches, composed from what the repository holds once; Documentation/toolkit/series.rst
+//! describes the format.
+
+mod allow;
+mod check;
+pub mod cli;
+pub mod compose;
+mod git;
+pub mod hunk;
+pub mod layout;
+mod mail;
+mod report;
+pub mod topic;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use anyhow::{Context, Result};
+
+use crate::exit::{Exit, Failure};
+
+pub use compose::Composed;
+pub use topic::Topic;
+
+/// A file of the kernel tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Every byte of it; shared by the stages that do not change it.
+    pub content: Rc<[u8]>,
+    /// Whether git would give it mode 755.
+    pub executable: bool,
+}
+
+impl File {
+    /// Reads a file with its mode.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn read(path: &Path) -> Result<Self> {
+        let read = || -> std::io::Result<Self> {
+            Ok(Self {
+                executable: fs::metadata(path)?.permissions().mode() & 0o111 != 0,
+                content: fs::read(path)?.into(),
+            })
+        };
+        read().with_context(|| path.display().to_string())
+    }
+}
+
+/// Reads and composes a topic; whatever does not fit is a finding, not a failure of the machine.
+///
+/// # Errors
+///
+/// The first thing that does not fit, by patch and file.
+pub fn load(topic_dir: &Path, base_tree: &Path) -> Result<(Topic, Composed)> {
+    let load = || {
+        let topic = Topic::load(topic_dir)?;
+        let composed = compose::compose(&topic, base_tree)?;
+        Ok((topic, composed))
+    };
+    load().map_err(|error: anyhow::Error| {
+        if error.downcast_ref::<Failure>().is_some() {
+            return error;
+        }
+        let what = format!("{}: {error:#}", topic_dir.display());
+        Failure::new(Exit::Findings, what).into()
+    })
+}
+
+/// Every file that the tip of a topic has different from the base or in addition to it, by its path
+/// in the kernel tree.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn tip_files(topic_dir: &Path, base_tree: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
+    let (_, composed) = load(topic_dir, base_tree)?;
+    let files = composed.tip().iter();
+    Ok(files
+        .map(|(path, file)| (path.clone(), file.content.to_vec()))
+        .collect())
+}

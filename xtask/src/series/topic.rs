@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The files of `patches/<topic>/`, read and checked against each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::hunk::{self, FileDiff};
+use super::layout::{self, Own};
+
+/// The name of the cover letter in a topic's directory.
+pub const COVER: &str = "0000-cover-letter.txt";
+
+/// A subject and the text below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// One line.
+    pub subject: String,
+    /// Without surrounding blank lines, ends in a newline unless empty.
+    pub body: String,
+}
+
+/// One commit of a series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patch {
+    /// `NNNN-slug.patch`.
+    pub name: String,
+    /// What the commit says.
+    pub message: Message,
+    /// Own files that come into being here.
+    pub new: Vec<PathBuf>,
+    /// Changes to the kernel's files, and growth of own files.
+    pub diffs: Vec<FileDiff>,
+}
+
+/// What differs in one commit on one base.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Override {
+    /// Files whose hunks in the main patch do not count on this base.
+    pub drop: Vec<PathBuf>,
+    /// For a file of the kernel: instead of the main patch's hunks. For an own file: on top of it.
+    pub diffs: Vec<FileDiff>,
+}
+
+/// A series with everything that it is made of.
+#[derive(Clone, Debug)]
+pub struct Topic {
+    /// The directory's name.
+    pub name: String,
+    /// `patches/<name>`.
+    pub dir: PathBuf,
+    /// The root of the repository.
+    pub repo: PathBuf,
+    /// In order.
+    pub patches: Vec<Patch>,
+    /// The cover letter, if there is one.
+    pub cover: Option<Message>,
+    /// The own files that the commits list, by their path in the kernel tree.
+    pub own: BTreeMap<PathBuf, Own>,
+    /// By base, then by the name of the patch.
+    pub overrides: BTreeMap<String, BTreeMap<String, Override>>,
+}
+
+impl Topic {
+    /// Reads `patches/<topic>` and checks that every own file is listed exactly once.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that does not fit, named by file and line where there is one.
+    pub fn load(dir: &Path) -> Result<Self> {
+        let dir = dir
+            .canonicalize()
+            .with_context(|| format!("no topic at {}", dir.display()))?;
+        let (Some(name), Some(repo)) = (
+            dir.file_name().and_then(|name| name.to_str()),
+            dir.parent().and_then(Path::parent),
+        ) else {
+            bail!("{} is not patches/<topic> of a repository", dir.display());
+        };
+        let mut patches = Vec::new();
+        for name in order(&dir)? {
+            let text = read(&dir.join(&name))?;
+            patches.push(parse_patch(&name, &text).with_context(|| name.clone())?);
+        }
+        let cover = match read(&dir.join(COVER)) {
+            Ok(text) => Some(parse_cover(&text).context(COVER)?),
+            Err(_) if !dir.join(COVER).exists() => None,
+            Err(error) => return Err(error),
+        };
+        let overrides = read_overrides(&dir, &patches)?;
+        let mut topic = Self {
+            name: name.to_owned(),
+            repo: repo.to_owned(),
+            own: BTreeMap::new(),
+            patches,
+            cover,
+            overrides,
+            dir: dir.clone(),
+        };
+        topic.own = topic.claim(layout::own_files(&topic.repo)?)?;
+        Ok(topic)
+    }
+
+    /// The number of the patch (from 0) that adds an own file.
+    pub fn added_by(&self, path: &Path) -> Option<usize> {
+        self.patches
+            .iter()
+            .position(|patch| patch.new.iter().any(|new| new == path))
+    }
+
+    /// Picks this topic's files; each must be listed by one commit, and nothing else may be listed.
+    fn claim(&self, mut all: BTreeMap<PathBuf, Own>) -> Result<BTreeMap<PathBuf, Own>> {
+        let mut own: BTreeMap<PathBuf, Own> = BTreeMap::new();
+        let mut adds: BTreeMap<&Path, &str> = BTreeMap::new();
+        for patch in &self.patches {
+            for path in &patch.new {
+                let (name, shown) = (&patch.name, path.display());
+                if let Some(first) = adds.insert(path, name) {
+                    bail!("{name}: `new: {shown}` is listed by {first} already");
+                }
+                match all.remove(path) {
+                    Some(file) if file.topic.as_ref().is_none_or(|topic| *topic == self.name) => {
+                        own.insert(path.clone(), file);
+                    }
+                    Some(file) => bail!(
+                        "{name}: `new: {shown}` belongs to another topic ({})",
+                        file.from.display()
+                    ),
+                    None => bail!("{name}: `new: {shown}`: the repository has no such file"),
+                }
+            }
+        }
+        let foreign = self.listed_by_others()?;
+        for (path, file) in all {
+            let mine = match &file.topic {
+                Some(topic) => *topic == self.name,
+                None => !foreign.contains(&path),
+            };
+            ensure!(
+                !mine,
+                "{} is listed by no commit: add `new: {}` to the patch in {} that adds it",
+                file.from.display(),
+                path.display(),
+                self.dir.display()
+            );
+        }
+        Ok(own)
+    }
+
+    /// What the other topics add; files in shared directories may be theirs.
+    fn listed_by_others(&self) -> Result<BTreeSet<PathBuf>> {
+        let mut listed = BTreeSet::new();
+        for entry in fs::read_dir(self.dir.parent().expect("checked by load"))? {
+            let dir = entry?.path();
+            if dir == self.dir || !dir.join("series").is_file() {
+                continue;
+            }
+            for name in order(&dir)? {
+                let text = read(&dir.join(&name))?;
+                listed.extend(parse_patch(&name, &text).with_context(|| name.clone())?.new);
+            }
+        }
+        Ok(listed)
+    }
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| path.display().to_string())
+}
+
+/// The patches that `series` names, which must be all there are, numbered as they are ordered.
+fn order(dir: &Path) -> Result<Vec<String>> {
+    let text = read(&dir.join("series"))?;
+    let names: Vec<String> = text
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default().trim())
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect();
+    let shown = dir.join("series");
+    let shown = shown.display();
+    ensure!(!names.is_empty(), "{shown} names no patch");
+    for name in &names {
+        ensure!(
+            is_patch_name(name),
+            "{shown}: `{name}` is not NNNN-slug.patch"
+        );
+        ensure!(dir.join(name).is_file(), "{shown}: there is no {name}");
+    }
+    ensure!(
+        names.windows(2).all(|pair| pair[0][..4] < pair[1][..4]),
+        "{shown}: the numbers of the patches do not follow their order"
+    );
+    for name in patch_files(dir)? {
+        ensure!(names.contains(&name), "{shown} does not name {name}");
+    }
+    Ok(names)
+}
+
+fn is_patch_name(name: &str) -> bool {
+    name.len() > "0001-.patch".len()
+        && name.as_bytes()[..4].iter().all(u8::is_ascii_digit)
+        && name.as_bytes()[4] == b'-'
+        && name.ends_with(".patch")
+}
+
+fn patch_files(dir: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).with_context(|| dir.display().to_string())? {
+        if let Ok(name) = entry?.file_name().into_string() {
+            if name.ends_with(".patch") {
+                names.push(name);
+            }
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Splits at the line `---`; the second part comes with the number of its first line.
+fn split(text: &str) -> (&str, &str, usize) {
+    let mut start = 0;
+    for (at, line) in text.split_inclusive('\n').enumerate() {
+        if line.trim_end() == "---" {
+            return (&text[..start], &text[start + line.len()..], at + 2);
+        }
+        start += line.len();
+    }
+    (text, "", 0)
+}
+
+/// Takes the lines `key: PATH` that precede the diff.
+fn listed<'a>(text: &'a str, first: &mut usize, key: &str) -> Result<(Vec<PathBuf>, &'a str)> {
+    let mut paths = Vec::new();
+    let mut rest = text;
+    while let Some(line) = rest.split_inclusive('\n').next() {
+        if let Some(path) = line
+            .strip_prefix(key)
+            .and_then(|line| line.strip_prefix(": "))
+        {
+            let path = PathBuf::from(path.trim());
+            ensure!(
+                hunk::is_inside(&path),
+                "line {first}: {} is not in the tree",
+                path.display()
+            );
+            ensure!(
+                !paths.contains(&path),
+                "line {first}: {} is listed twice",
+                path.display()
+            );
+            paths.push(path);
+        } else if !line.trim().is_empty() {
+            break;
+        }
+        rest = &rest[line.len()..];
+        *first += 1;
+    }
+    Ok((paths, rest))
+}
+
+fn parse_patch(name: &str, text: &str) -> Result<Patch> {
+    let (head, tail, mut first) = split(text);
+    let Some(head) = head.strip_prefix("Subject: ") else {
+        bail!("line 1 is not `Subject: ...`");
+    };
+    ensure!(first > 0, "a line `---` must end the message");
+    let message = parse_message(head)?;
+    let (new, diff) = listed(tail, &mut first, "new")?;
+    let diffs = hunk::parse(diff, first)?;
+    ensure!(!new.is_empty() || !diffs.is_empty(), "changes nothing");
+    for diff in &diffs {
+        let path = diff.path.display();
+        ensure!(
+            !new.contains(&diff.path),
+            "{path} is new and grows in the same commit"
+        );
+    }
+    Ok(Patch {
+        name: name.to_owned(),
+        message,
+        new,
+        diffs,
+    })
+}
+
+fn parse_cover(text: &str) -> Result<Message> {
+    parse_message(text.strip_prefix("Subject: ").unwrap_or(text))
+}
+
+fn parse_message(text: &str) -> Result<Message> {
+    let (subject, body) = text.split_once('\n').unwrap_or((text, ""));
+    ensure!(!subject.trim().is_empty(), "the subject is empty");
+    ensure!(
+        body.lines()
+            .next()
+            .is_none_or(|line| line.trim().is_empty()),
+        "line 2 must be blank: a subject is one line"
+    );
+    let mut body = body.trim_matches('\n').trim_end().to_owned();
+    if !body.is_empty() {
+        body.push('\n');
+    }
+    Ok(Message {
+        subject: subject.trim().to_owned(),
+        body,
+    })
+}
+
+fn read_overrides(
+    dir: &Path,
+    patches: &[Patch],
+) -> Result<BTreeMap<String, BTreeMap<String, Override>>> {
+    let mut overrides = BTreeMap::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let Some(base) = path.file_name().and_then(|name| name.to_str()) else {
+            continue;
+        };
+        if base == "files" || !path.is_dir() {
+            continue;
+        }
+        let mut of_base = BTreeMap::new();
+        for name in patch_files(&path)? {
+            let shown = format!("{base}/{name}");
+            let known = patches.iter().any(|patch| patch.name == name);
+            ensure!(known, "{shown}: the series has no patch of this name");
+            let text = read(&path.join(&name))?;
+            let parsed = parse_override(&text).context(shown)?;
+            of_base.insert(name, parsed);
+        }
+        overrides.insert(base.to_owned(), of_base);
+    }
+    Ok(overrides)
+}
+
+/// An override says why it is needed where a patch has its message.
+fn parse_override(text: &str) -> Result<Override> {
+    let (why, tail, mut first) = split(text);
+    ensure!(first > 0, "a line `---` must end the reason");
+    ensure!(!why.trim().is_empty(), "does not say why this base differs");
+    let (drop, diff) = listed(tail, &mut first, "drop")?;
+    let diffs = hunk::parse(diff, first)?;
+    ensure!(!drop.is_empty() || !diffs.is_empty(), "changes nothing");
+    Ok(Override { drop, diffs })
+}
