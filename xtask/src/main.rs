@@ -14,8 +14,10 @@ mod paths;
 mod probe;
 mod progress;
 mod report;
+mod run;
 mod setup;
 mod splat;
+mod test;
 mod toolchain;
 
 use std::env;
@@ -112,8 +114,12 @@ enum Command {
         #[command(subcommand)]
         command: Kernel,
     },
+    /// Boots the kernel, with a shell or for one command whose exit code is passed on.
+    Run(run::Args),
     /// Installs what is missing.
     Setup,
+    /// Runs tests: on this machine, in user-mode Linux and in QEMU.
+    Test(test::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -178,7 +184,7 @@ fn main() -> ExitCode {
     };
     progress::set_verbose(cli.global.verbose);
     match run(&cli) {
-        Ok(()) => Exit::Pass.into(),
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             let failure = error
@@ -193,7 +199,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> Result<()> {
+fn run(cli: &Cli) -> Result<ExitCode> {
     let global = &cli.global;
     match &cli.command {
         Command::Clean { all } => {
@@ -202,8 +208,11 @@ fn run(cli: &Cli) -> Result<()> {
         }
         Command::Doctor => doctor::run_doctor(global.json),
         Command::Kernel { command } => kernel(command, global),
+        Command::Run(args) => return run::run(args, &global.base()?),
         Command::Setup => setup::ensure(),
-    }
+        Command::Test(args) => return test::run(args, &global.base()?, global.json),
+    }?;
+    Ok(Exit::Pass.into())
 }
 
 fn kernel(command: &Kernel, global: &Global) -> Result<()> {
