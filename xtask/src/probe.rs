@@ -151,7 +151,7 @@ fn boot(kernel: &Kernel) -> Result<Kvm> {
     };
     script.cpus = 1;
     script.memory = 512;
-    script.cmdline.push("kunit.autorun=0".to_owned());
+    script.cmdline.push("kunit.enable=0".to_owned());
     let console = guest::run_plain(kernel, script, Accelerator::Kvm)?;
     let seconds = console.time.as_secs_f64();
     let log = console.log.display();

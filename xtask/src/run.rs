@@ -36,18 +36,23 @@ pub fn run(args: &Args, base: &Base) -> Result<ExitCode> {
         return Ok(code.unwrap_or(Exit::GuestCrash as u8).into());
     }
     let mut script = Script::new(format!("run-{}", config.name()), line(&args.command));
-    script.cmdline.push("kunit.autorun=0".to_owned());
+    script.cmdline.push("kunit.enable=0".to_owned());
     let console = guest::run(&kernel, script.each_line(|line| println!("{line}")))?;
-    for splat in splat::find(&console.console) {
+    let splats = splat::find(&console.console);
+    for splat in &splats {
         eprintln!("kernel: {}", splat.title);
     }
     if let Some(trouble) = console.outcome.trouble() {
         eprintln!("error: {trouble}");
     }
-    if !matches!(console.outcome, Outcome::Exited(0)) {
+    if !splats.is_empty() || console.outcome.trouble().is_some() {
         eprintln!("console: {}", console.log.display());
     }
-    Ok(console.outcome.code().into())
+    Ok(match console.outcome {
+        // The command may not have seen what the kernel says about itself.
+        Outcome::Exited(0) if !splats.is_empty() => Exit::Findings.into(),
+        outcome => outcome.code().into(),
+    })
 }
 
 /// One word is a line of shell; several are the words of one command, as they are.

@@ -389,6 +389,9 @@ fn in_guest(plan: &Plan, job: &Job, arch: Arch, base: &Base) -> Result<Run> {
         built.base.name(),
         config.name()
     );
+    if arch == Arch::Qemu {
+        eprintln!("  accelerator: {}", probe::accelerator().name());
+    }
     match job.tier {
         Tier::Kunit => kunit(plan, &kernel, name),
         _ => bc(plan, &kernel, &built.source, name),
@@ -399,7 +402,7 @@ fn in_guest(plan: &Plan, job: &Job, arch: Arch, base: &Base) -> Result<Run> {
 fn kunit(plan: &Plan, kernel: &Kernel, name: String) -> Result<Run> {
     let mut script = Script::new(name, "exit 0");
     script.booted_by = Some("KTAP version ");
-    script.cmdline.push("kunit.autorun=1".to_owned());
+    script.cmdline = vec!["kunit.enable=1".to_owned(), "kunit.autorun=1".to_owned()];
     if let Some(filter) = &plan.filter {
         // With a dot in it, the kernel takes the second part for the name of a test.
         script.cmdline.push(format!("kunit.filter_glob=*{filter}*"));
@@ -433,7 +436,7 @@ fn bc(plan: &Plan, kernel: &Kernel, source: &Path, name: String) -> Result<Run> 
     let rounds = u32::try_from(programs.len()).unwrap_or(u32::MAX) * plan.repeat;
     // Each program has its own limit in the guest; this one is for a guest that is stuck.
     script.limits.test = tests.timeout * rounds + Limits::default().test;
-    script.cmdline.push("kunit.autorun=0".to_owned());
+    script.cmdline.push("kunit.enable=0".to_owned());
     if std::io::stderr().is_terminal() {
         script = script.each_line(|line| {
             if line.starts_with("ok ") || line.starts_with("not ok ") {

@@ -134,8 +134,11 @@ pub struct Script<'a> {
     /// A line of the console that counts as booted: the kernel runs tests of its own by then.
     pub booted_by: Option<&'a str>,
     /// Is called for every line that the script prints.
-    pub each_line: Option<Box<dyn FnMut(&str) + 'a>>,
+    pub each_line: Option<EachLine<'a>>,
 }
+
+/// What is called for every line.
+pub type EachLine<'a> = Box<dyn FnMut(&str) + 'a>;
 
 impl<'a> Script<'a> {
     /// A script for four processors and a GiB of memory, and with the usual limits.
