@@ -3,6 +3,7 @@
 //! `cargo xtask run`: a shell, or one command, in a guest with the patched kernel.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -17,6 +18,15 @@ pub struct Args {
     /// Where the kernel runs.
     #[arg(long, value_enum, default_value = "qemu")]
     on: Arch,
+    /// A further word of the kernel's command line; several are possible.
+    #[arg(long, value_name = "WORD", requires = "command")]
+    append: Vec<String>,
+    /// The number of processors.
+    #[arg(long, value_name = "N", default_value_t = 4, requires = "command")]
+    cpus: u32,
+    /// The memory in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 1024, requires = "command")]
+    memory: u32,
     /// The command and its arguments; a shell on this terminal unless said.
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
@@ -37,6 +47,11 @@ pub fn run(args: &Args, base: &Base) -> Result<ExitCode> {
     }
     let mut script = Script::new(format!("run-{}", config.name()), line(&args.command));
     script.cmdline.push("kunit.enable=0".to_owned());
+    script.cmdline.extend(args.append.iter().cloned());
+    script.cpus = args.cpus;
+    script.memory = args.memory;
+    // How long a command may take is for the user to say: Ctrl-C ends the guest.
+    script.limits.test = Duration::from_secs(86_400);
     let console = guest::run(&kernel, script.each_line(|line| println!("{line}")))?;
     let splats = splat::find(&console.console);
     for splat in &splats {
@@ -47,6 +62,7 @@ pub fn run(args: &Args, base: &Base) -> Result<ExitCode> {
     }
     if !splats.is_empty() || console.outcome.trouble().is_some() {
         eprintln!("console: {}", console.log.display());
+        eprintln!("{}", crate::reproduce(std::env::args_os().skip(1)));
     }
     Ok(match console.outcome {
         // The command may not have seen what the kernel says about itself.
