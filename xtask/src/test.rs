@@ -210,17 +210,28 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
         let title = plan.title(job);
         eprintln!("test: {title}");
         let start = Instant::now();
-        let mut run = match job.on {
+        let found = match job.on {
             None => host(&plan),
             Some(arch) => in_guest(&plan, job, arch, base),
-        }
-        .unwrap_or_else(|error| not_run(job, &error));
+        };
+        let mut run = match found {
+            Ok(Some(run)) => run,
+            Ok(None) => {
+                eprintln!("  nothing here is called so");
+                continue;
+            }
+            Err(error) => not_run(job, &error),
+        };
         run.name = title;
         run.time = start.elapsed();
-        run.reproduce = plan.reproduce(job, base, only_failure(&run.root).as_deref());
+        run.reproduce = plan.reproduce(job, base, only_failure(job.tier, &run.root).as_deref());
         report.runs.push(run);
     }
 
+    if let (true, Some(filter)) = (report.runs.is_empty(), &plan.filter) {
+        let what = format!("no test is called like `{filter}`");
+        return Err(Failure::new(Exit::Findings, what).into());
+    }
     report.write_junit(&paths::logs().join("junit.xml"))?;
     if let Some(path) = &args.junit {
         report.write_junit(path)?;
@@ -265,7 +276,7 @@ fn finished(root: Node, log: Option<PathBuf>) -> Run {
 }
 
 /// The name to filter by when a single one of a job's tests failed, or did not get to its end.
-fn only_failure(root: &Node) -> Option<String> {
+fn only_failure(tier: Tier, root: &Node) -> Option<String> {
     let mut names = BTreeSet::new();
     let mut note = |node: &Node| {
         // What stands for the guest, the build or a kernel's report has a space in its name.
@@ -274,7 +285,8 @@ fn only_failure(root: &Node) -> Option<String> {
         }
     };
     for child in &root.children {
-        if child.name.starts_with(ROUND) {
+        // The host's tests are in their programs.
+        if tier == Tier::Host || child.name.starts_with(ROUND) {
             child.children.iter().for_each(&mut note);
         } else {
             note(child);
@@ -286,8 +298,8 @@ fn only_failure(root: &Node) -> Option<String> {
 /// The group that holds one of several rounds; its number follows.
 const ROUND: &str = "round ";
 
-/// Runs the tests of the workspace.
-fn host(plan: &Plan) -> Result<Run> {
+/// Runs the tests of the workspace; nothing if the filter leaves none.
+fn host(plan: &Plan) -> Result<Option<Run>> {
     let sh = Shell::new()?;
     sh.change_dir(paths::repo());
     // Neither may a snapshot change itself, nor a colour disturb the reader.
@@ -312,8 +324,10 @@ fn host(plan: &Plan) -> Result<Run> {
         root.diagnostics
             .extend(tail.iter().map(|&line| line.to_owned()));
         root.status = Status::Error;
+    } else if root.children.is_empty() && plan.filter.is_some() {
+        return Ok(None);
     }
-    Ok(finished(root, Some(log)))
+    Ok(Some(finished(root, Some(log))))
 }
 
 /// Reads what the test harness of Rust prints for people; its machine format is not stable.
@@ -370,8 +384,8 @@ fn libtest(text: &str) -> Node {
     Node::group("host", groups)
 }
 
-/// Builds a kernel and runs a tier in it.
-fn in_guest(plan: &Plan, job: &Job, arch: Arch, base: &Base) -> Result<Run> {
+/// Builds a kernel and runs a tier in it; nothing if the filter leaves none of its tests.
+fn in_guest(plan: &Plan, job: &Job, arch: Arch, base: &Base) -> Result<Option<Run>> {
     let config = plan.config(arch);
     let built = build::ensure(base, &config)?;
     let kernel = Kernel::from(&built);
@@ -391,7 +405,7 @@ fn in_guest(plan: &Plan, job: &Job, arch: Arch, base: &Base) -> Result<Run> {
 }
 
 /// Boots a kernel that tests itself on the way up.
-fn kunit(plan: &Plan, kernel: &Kernel, name: String) -> Result<Run> {
+fn kunit(plan: &Plan, kernel: &Kernel, name: String) -> Result<Option<Run>> {
     let mut script = Script::new(name, "exit 0");
     script.booted_by = Some("KTAP version ");
     script.cmdline = vec!["kunit.enable=1".to_owned(), "kunit.autorun=1".to_owned()];
@@ -401,19 +415,21 @@ fn kunit(plan: &Plan, kernel: &Kernel, name: String) -> Result<Run> {
     }
     let console = guest::run(kernel, script)?;
     let root = ktap::parse("kunit", &console.console);
-    Ok(conclude(root, console))
+    let none = root.children.is_empty() && root.problems == ["zero tests planned"];
+    let filtered = none && plan.filter.is_some() && console.outcome == Outcome::Exited(0);
+    let run = conclude(root, console);
+    // A kernel's report about itself counts even then.
+    Ok((!filtered || !run.root.children.is_empty()).then_some(run))
 }
 
 /// Runs the programs of the controller's selftests.
-fn bc(plan: &Plan, kernel: &Kernel, source: &Path, name: String) -> Result<Run> {
+fn bc(plan: &Plan, kernel: &Kernel, source: &Path, name: String) -> Result<Option<Run>> {
     let tests = Selftests::build(source, "bc")?;
     let mut programs = tests.programs.clone();
     if let Some(filter) = &plan.filter {
         programs.retain(|program| program.contains(filter.as_str()));
         if programs.is_empty() {
-            let what = format!("no program of the tests is called like `{filter}`");
-            let known = format!("one of: {}", tests.programs.join(" "));
-            return Err(Failure::new(Exit::Usage, what).fix(known).into());
+            return Ok(None);
         }
     }
     let slowness = kernel.slowness();
@@ -445,7 +461,7 @@ fn bc(plan: &Plan, kernel: &Kernel, source: &Path, name: String) -> Result<Run> 
         run.root.children.insert(0, node);
         run.root.status = Status::Fail;
     }
-    Ok(run)
+    Ok(Some(run))
 }
 
 /// Adds what the guest itself has to say to the results of its tests.
@@ -723,7 +739,7 @@ mod tests {
 
     #[test]
     fn a_single_failure_becomes_the_filter() {
-        let of = |text: &str| only_failure(&ktap::parse("t", text));
+        let of = |text: &str| only_failure(Tier::Bc, &ktap::parse("t", text));
         assert_eq!(
             of("TAP version 13\n1..2\nok 1 a\nnot ok 2 b\n").as_deref(),
             Some("b")
@@ -739,6 +755,10 @@ mod tests {
     fn what_cargo_test_prints() {
         let root = libtest(include_str!("../tests/data/libtest.log"));
         insta::assert_json_snapshot!(root);
+        assert_eq!(
+            only_failure(Tier::Host, &root).as_deref(),
+            Some("records::wrap")
+        );
         let count = root.count();
         assert_eq!((count.passed, count.failed, count.skipped), (3, 1, 1));
         assert!(libtest("error: could not compile `xtask`\n").failed());
@@ -851,7 +871,7 @@ mod tests {
         assert_eq!(root.count().passed, 4);
         let root = selftests(&[("good", GOOD), ("bad", "exit 1")], 2, LONG);
         assert_eq!(root.children.len(), 2);
-        assert_eq!(only_failure(&root).as_deref(), Some("bad"));
+        assert_eq!(only_failure(Tier::Bc, &root).as_deref(), Some("bad"));
     }
 
     #[test]
@@ -868,7 +888,7 @@ mod tests {
         assert_eq!(run.exit(), Exit::Pass);
         let run = conclude(good(), console("[ 0.1] BUG: x\n", Outcome::Exited(0)));
         assert_eq!(run.exit(), Exit::Findings);
-        assert_eq!(only_failure(&run.root), None);
+        assert_eq!(only_failure(Tier::Bc, &run.root), None);
         let run = conclude(good(), console("", Outcome::Panicked));
         assert_eq!(run.exit(), Exit::GuestCrash);
         let run = conclude(good(), console("", Outcome::TestTimeout));
