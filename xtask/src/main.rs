@@ -14,10 +14,11 @@ mod paths;
 mod probe;
 mod progress;
 mod report;
-#[expect(dead_code)]
+mod run;
 mod series;
 mod setup;
 mod splat;
+mod test;
 mod toolchain;
 
 use std::env;
@@ -114,8 +115,12 @@ enum Command {
         #[command(subcommand)]
         command: Kernel,
     },
+    /// Boots the kernel, with a shell or for one command whose exit code is passed on.
+    Run(run::Args),
     /// Installs what is missing.
     Setup,
+    /// Runs tests: on this machine, in user-mode Linux and in QEMU.
+    Test(test::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -204,7 +209,7 @@ fn main() -> ExitCode {
     };
     progress::set_verbose(cli.global.verbose);
     match run(&cli) {
-        Ok(()) => Exit::Pass.into(),
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             let failure = error
@@ -219,7 +224,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> Result<()> {
+fn run(cli: &Cli) -> Result<ExitCode> {
     let global = &cli.global;
     match &cli.command {
         Command::Clean { all } => {
@@ -228,8 +233,11 @@ fn run(cli: &Cli) -> Result<()> {
         }
         Command::Doctor => doctor::run_doctor(global.json),
         Command::Kernel { command } => kernel(command, global),
+        Command::Run(args) => return run::run(args, &global.base()?),
         Command::Setup => setup::ensure(),
-    }
+        Command::Test(args) => return test::run(args, &global.base()?, global.json),
+    }?;
+    Ok(Exit::Pass.into())
 }
 
 fn kernel(command: &Kernel, global: &Global) -> Result<()> {

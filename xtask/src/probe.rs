@@ -12,7 +12,8 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use xshell::{Shell, cmd};
 
-use crate::guest::{self, Kernel, Limits, Machine, Outcome, Script, qemu};
+use crate::guest::{self, Kernel, Limits, Outcome, Script, qemu};
+use crate::kernel::Arch;
 use crate::{cmd, paths};
 
 /// How long a guest may take under KVM from start to end; under TCG it takes a quarter of that.
@@ -133,7 +134,7 @@ fn any_kernel() -> Option<Kernel> {
     builds.sort_by_key(|build| (build.as_os_str().len(), build.clone()));
     let build = builds.into_iter().next()?;
     Some(Kernel {
-        machine: Machine::Qemu,
+        arch: Arch::Qemu,
         image: build.join("arch/x86/boot/bzImage"),
         build,
         slow: false,
@@ -150,7 +151,7 @@ fn boot(kernel: &Kernel) -> Result<Kvm> {
     };
     script.cpus = 1;
     script.memory = 512;
-    script.cmdline.push("kunit.autorun=0".to_owned());
+    script.cmdline.push("kunit.enable=0".to_owned());
     let console = guest::run_plain(kernel, script, Accelerator::Kvm)?;
     let seconds = console.time.as_secs_f64();
     let log = console.log.display();

@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::exit::{Exit, infrastructure};
+use crate::kernel::build::Built;
+use crate::kernel::{Arch, Flavour};
 use crate::ktap::strip_log_prefix;
 use crate::paths;
 use crate::probe::{self, Accelerator};
@@ -37,26 +39,28 @@ const PANIC_GRACE: Duration = Duration::from_secs(2);
 /// How long a stream may stay open after the guest's process has ended.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// What kind of machine a kernel is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Machine {
-    /// User-mode Linux, a process of the host.
-    Um,
-    /// QEMU x86_64.
-    Qemu,
-}
-
 /// A kernel to boot.
 #[derive(Clone, Debug)]
 pub struct Kernel {
     /// What it runs on.
-    pub machine: Machine,
+    pub arch: Arch,
     /// The file that is booted.
     pub image: PathBuf,
     /// The build directory that has the `.config` of the image.
     pub build: PathBuf,
     /// Whether checks are built in that slow it down several times.
     pub slow: bool,
+}
+
+impl From<&Built> for Kernel {
+    fn from(built: &Built) -> Self {
+        Self {
+            arch: built.config.arch,
+            image: built.image.clone(),
+            build: built.build.clone(),
+            slow: matches!(built.config.flavour, Flavour::Debug | Flavour::Kcsan),
+        }
+    }
 }
 
 impl Kernel {
@@ -69,9 +73,9 @@ impl Kernel {
 
     /// How much more time this kernel needs on this machine than natively.
     pub fn slowness(&self) -> u32 {
-        let machine = match self.machine {
-            Machine::Um => 1,
-            Machine::Qemu => probe::accelerator().slowness(),
+        let machine = match self.arch {
+            Arch::Um => 1,
+            Arch::Qemu => probe::accelerator().slowness(),
         };
         machine * if self.slow { 3 } else { 1 }
     }
@@ -130,8 +134,11 @@ pub struct Script<'a> {
     /// A line of the console that counts as booted: the kernel runs tests of its own by then.
     pub booted_by: Option<&'a str>,
     /// Is called for every line that the script prints.
-    pub each_line: Option<Box<dyn FnMut(&str) + 'a>>,
+    pub each_line: Option<EachLine<'a>>,
 }
+
+/// What is called for every line.
+pub type EachLine<'a> = Box<dyn FnMut(&str) + 'a>;
 
 impl<'a> Script<'a> {
     /// A script for four processors and a GiB of memory, and with the usual limits.
@@ -236,9 +243,9 @@ pub fn run(kernel: &Kernel, mut script: Script<'_>) -> Result<Console> {
     let dir = directory(&script.name)?;
     let marks = Marks::new();
     let files = gather(dir.path(), &script, &marks)?;
-    let command = match kernel.machine {
-        Machine::Um => uml::command(kernel, &script, dir.path(), &files)?,
-        Machine::Qemu => qemu::command(kernel, &script, dir.path(), &files)?,
+    let command = match kernel.arch {
+        Arch::Um => uml::command(kernel, &script, dir.path(), &files)?,
+        Arch::Qemu => qemu::command(kernel, &script, dir.path(), &files)?,
     };
     supervise(command, &mut script, limits, &marks, &paths::logs())
 }
@@ -278,9 +285,9 @@ fn directory(name: &str) -> Result<tempfile::TempDir> {
 /// The guest cannot be started.
 pub fn run_interactive(kernel: &Kernel) -> Result<ExitStatus> {
     let dir = directory("shell")?;
-    let mut command = match kernel.machine {
-        Machine::Um => uml::interactive(kernel, dir.path())?,
-        Machine::Qemu => qemu::interactive(kernel, dir.path())?,
+    let mut command = match kernel.arch {
+        Arch::Um => uml::interactive(kernel, dir.path())?,
+        Arch::Qemu => qemu::interactive(kernel, dir.path())?,
     };
     // The terminal's signals have to reach the guest, therefore it stays in this process group.
     let status = command
@@ -394,6 +401,11 @@ fn supervise(
     let mut ended = false;
     let mut open = 2;
     let mut deadline = start + limits.boot;
+    // The two streams may overtake each other: nothing is due any more once the kernel is dead.
+    let until = |panicked: bool, deadline: Instant, limit: Duration| {
+        let next = Instant::now() + limit;
+        if panicked { deadline.min(next) } else { next }
+    };
     while open > 0 {
         match events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(Event::Line(Stream::Console, line)) => {
@@ -403,12 +415,12 @@ fn supervise(
                 let line = strip_log_prefix(&line);
                 if line.starts_with("Kernel panic - not syncing") && !panicked {
                     panicked = true;
-                    deadline = Instant::now() + PANIC_GRACE;
+                    deadline = until(panicked, deadline, PANIC_GRACE);
                 }
                 let booted = script.booted_by.is_some_and(|mark| line.starts_with(mark));
                 if booted && phase == Phase::Boot {
                     phase = Phase::Test;
-                    deadline = Instant::now() + limits.test;
+                    deadline = until(panicked, deadline, limits.test);
                 }
             }
             Ok(Event::Line(Stream::Output, line)) => {
@@ -418,7 +430,7 @@ fn supervise(
                 if line.contains(&marks.start) {
                     if phase == Phase::Boot {
                         phase = Phase::Test;
-                        deadline = Instant::now() + limits.test;
+                        deadline = until(panicked, deadline, limits.test);
                     }
                     output.clear();
                     continue;
@@ -437,13 +449,13 @@ fn supervise(
                 }
                 if let Some(code) = code {
                     phase = Phase::Shutdown(code);
-                    deadline = Instant::now() + limits.shutdown;
+                    deadline = until(panicked, deadline, limits.shutdown);
                 }
             }
             Ok(Event::Closed) => open -= 1,
             Ok(Event::Ended) => {
                 ended = true;
-                deadline = Instant::now() + DRAIN;
+                deadline = until(panicked, deadline, DRAIN);
             }
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         }
@@ -652,10 +664,21 @@ mod tests {
 
     #[test]
     fn a_panic_ends_the_guest() {
-        let shell = "echo START; echo '[    1.2] Kernel panic - not syncing: x' >&2; sleep 1000";
-        let console = fake(shell, patient());
-        assert_eq!(console.outcome, Outcome::Panicked);
-        assert_eq!(console.outcome.code(), 255);
+        let panic = "echo '[    1.2] Kernel panic - not syncing: x' >&2";
+        // The time limits cannot be what ends it.
+        let limits = Limits {
+            boot: Duration::from_secs(1_000_000),
+            test: Duration::from_secs(1_000_000),
+            ..patient()
+        };
+        for shell in [
+            format!("echo START; {panic}; sleep 1000000"),
+            format!("{panic}; sleep 1; echo START; sleep 1000000"),
+        ] {
+            let console = fake(&shell, limits);
+            assert_eq!(console.outcome, Outcome::Panicked);
+            assert_eq!(console.outcome.code(), 255);
+        }
     }
 
     #[test]

@@ -86,7 +86,7 @@ pub fn interactive(kernel: &Kernel, dir: &Path) -> Result<Command> {
     initramfs::write(&initrd, &init, &files)?;
     let mut command = base(kernel, &initrd, 4, 1024, probe::accelerator());
     command.args(["-serial", "mon:stdio"]);
-    command.args(["-append", "console=ttyS0 quiet panic=-1 kunit.autorun=0"]);
+    command.args(["-append", "console=ttyS0 quiet panic=-1 kunit.enable=0"]);
     Ok(command)
 }
 

@@ -46,7 +46,7 @@ pub fn interactive(kernel: &Kernel, dir: &Path) -> Result<Command> {
     initramfs::write(&initrd, &init, &files)?;
     let mut command = base(kernel, &initrd, 4, 1024)?;
     command.args(["con0=fd:0,fd:1", "con=null", "console=tty0", "quiet"]);
-    command.arg("kunit.autorun=0");
+    command.arg("kunit.enable=0");
     Ok(command)
 }
 

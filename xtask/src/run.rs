@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `cargo xtask run`: a shell, or one command, in a guest with the patched kernel.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::exit::Exit;
+use crate::guest::{self, Kernel, Outcome, Script};
+use crate::kernel::{Arch, Base, Config, build};
+use crate::splat;
+
+/// The command line of `cargo xtask run`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Where the kernel runs.
+    #[arg(long, value_enum, default_value = "qemu")]
+    on: Arch,
+    /// A further word of the kernel's command line; several are possible.
+    #[arg(long, value_name = "WORD", requires = "command")]
+    append: Vec<String>,
+    /// The number of processors.
+    #[arg(long, value_name = "N", default_value_t = 4, requires = "command")]
+    cpus: u32,
+    /// The memory in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 1024, requires = "command")]
+    memory: u32,
+    /// The command and its arguments; a shell on this terminal unless said.
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+/// Boots the kernel and returns the exit code of what ran in it.
+///
+/// # Errors
+///
+/// The kernel cannot be built or the guest not be started.
+pub fn run(args: &Args, base: &Base) -> Result<ExitCode> {
+    let config = Config::new(args.on);
+    let kernel = Kernel::from(&build::ensure(base, &config)?);
+    if args.command.is_empty() {
+        let status = guest::run_interactive(&kernel)?;
+        let code = status.code().and_then(|code| u8::try_from(code).ok());
+        return Ok(code.unwrap_or(Exit::GuestCrash as u8).into());
+    }
+    let mut script = Script::new(format!("run-{}", config.name()), line(&args.command));
+    script.cmdline.push("kunit.enable=0".to_owned());
+    script.cmdline.extend(args.append.iter().cloned());
+    script.cpus = args.cpus;
+    script.memory = args.memory;
+    // How long a command may take is for the user to say: Ctrl-C ends the guest.
+    script.limits.test = Duration::from_secs(86_400);
+    let console = guest::run(&kernel, script.each_line(|line| println!("{line}")))?;
+    let splats = splat::find(&console.console);
+    for splat in &splats {
+        eprintln!("kernel: {}", splat.title);
+    }
+    if let Some(trouble) = console.outcome.trouble() {
+        eprintln!("error: {trouble}");
+    }
+    if !splats.is_empty() || console.outcome.trouble().is_some() {
+        eprintln!("console: {}", console.log.display());
+        eprintln!("{}", crate::reproduce(std::env::args_os().skip(1)));
+    }
+    Ok(match console.outcome {
+        // The command may not have seen what the kernel says about itself.
+        Outcome::Exited(0) if !splats.is_empty() => Exit::Findings.into(),
+        outcome => outcome.code().into(),
+    })
+}
+
+/// One word is a line of shell; several are the words of one command, as they are.
+fn line(command: &[String]) -> String {
+    match command {
+        [line] => line.clone(),
+        words => {
+            let quoted: Vec<String> = words
+                .iter()
+                .map(|word| format!("'{}'", word.replace('\'', r"'\''")))
+                .collect();
+            quoted.join(" ")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn one_word_is_shell_and_several_are_words() {
+        let line = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+            super::line(&words)
+        };
+        assert_eq!(line(&["ls /; exit 3"]), "ls /; exit 3");
+        assert_eq!(line(&["echo", "it's", "$a b"]), r"'echo' 'it'\''s' '$a b'");
+    }
+}

@@ -1,0 +1,899 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `cargo xtask test`: the tiers, what each of them runs, and where.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use regex_lite::Regex;
+use xshell::{Shell, cmd};
+
+use crate::exit::{self, Exit, Failure};
+use crate::guest::{self, Console, Kernel, Limits, Outcome, Script};
+use crate::kernel::{Arch, Base, Config, Flavour, build};
+use crate::ktap::{self, Node, Status};
+use crate::report::{Report, Run};
+use crate::{cmd, paths, probe, splat, toolchain};
+
+/// What can be tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tier {
+    /// The crates of this repository, on this machine.
+    Host,
+    /// The unit tests that are built into the kernel.
+    Kunit,
+    /// The selftests of the controller.
+    Bc,
+}
+
+impl Tier {
+    const ALL: [Self; 3] = [Self::Host, Self::Kunit, Self::Bc];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Kunit => "kunit",
+            Self::Bc => "bc",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|tier| tier.name() == name)
+    }
+
+    /// The machines that a tier uses unless some are named.
+    fn usual(self, flavour: Flavour) -> &'static [Arch] {
+        match (self, flavour) {
+            (Self::Host, _) => &[],
+            (Self::Kunit, Flavour::Kcsan) => &[Arch::Qemu],
+            (Self::Kunit, _) => &[Arch::Um],
+            (Self::Bc, Flavour::Kcsan) => &[Arch::Qemu],
+            (Self::Bc, _) => &[Arch::Um, Arch::Qemu],
+        }
+    }
+}
+
+/// The command line of `cargo xtask test`.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Args {
+    /// Tiers (host, kunit, bc; all unless said), then a part of the names of the tests to run.
+    #[arg(value_name = "TIER|FILTER")]
+    words: Vec<String>,
+    /// Where the kernel runs; several are possible.
+    #[arg(long, value_enum)]
+    on: Vec<Arch>,
+    /// Runs the tests in a guest this many times, without a new boot.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    repeat: u32,
+    /// In kernels with the debug checks: KASAN, lockdep, kmemleak and others.
+    #[arg(long, conflicts_with = "kcsan")]
+    debug: bool,
+    /// In a kernel with the data race detector.
+    #[arg(long)]
+    kcsan: bool,
+    /// Where the results go as JUnit XML, besides the logs.
+    #[arg(long, value_name = "PATH")]
+    junit: Option<PathBuf>,
+}
+
+/// One tier on one machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Job {
+    tier: Tier,
+    on: Option<Arch>,
+}
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+struct Plan {
+    jobs: Vec<Job>,
+    filter: Option<String>,
+    flavour: Flavour,
+    repeat: u32,
+}
+
+impl Plan {
+    fn new(args: &Args) -> Result<Self> {
+        let usage = |what: String| anyhow::Error::from(Failure::new(Exit::Usage, what));
+        let flavour = match (args.debug, args.kcsan) {
+            (true, _) => Flavour::Debug,
+            (_, true) => Flavour::Kcsan,
+            _ => Flavour::Default,
+        };
+        if flavour == Flavour::Kcsan && args.on.contains(&Arch::Um) {
+            return Err(usage(
+                "user-mode Linux has no data race detector".to_owned(),
+            ));
+        }
+        let mut tiers = Vec::new();
+        let mut filter = None;
+        for word in &args.words {
+            match (Tier::named(word), &filter) {
+                (Some(tier), None) if !tiers.contains(&tier) => tiers.push(tier),
+                (Some(_), None) => {}
+                (_, None) => filter = Some(word.clone()),
+                (_, Some(filter)) => {
+                    return Err(usage(format!(
+                        "`{word}` comes after the filter `{filter}`, of which there is one, at the end"
+                    )));
+                }
+            }
+        }
+        if tiers.is_empty() {
+            // The host's tests run the same under every kernel and on every machine.
+            let special = flavour != Flavour::Default || !args.on.is_empty();
+            tiers.extend(
+                Tier::ALL
+                    .into_iter()
+                    .filter(|tier| !special || *tier != Tier::Host),
+            );
+        }
+        let mut jobs = Vec::new();
+        for tier in tiers {
+            if tier == Tier::Host {
+                jobs.push(Job { tier, on: None });
+                continue;
+            }
+            let usual = tier.usual(flavour);
+            let machines = if args.on.is_empty() { usual } else { &args.on };
+            let jobs_of = |arch: &Arch| Job {
+                tier,
+                on: Some(*arch),
+            };
+            jobs.extend(machines.iter().map(jobs_of));
+        }
+        jobs.dedup();
+        Ok(Self {
+            jobs,
+            filter,
+            flavour,
+            repeat: args.repeat,
+        })
+    }
+
+    /// What the results of a job are called.
+    fn title(&self, job: &Job) -> String {
+        match job.on {
+            None => job.tier.name().to_owned(),
+            Some(arch) => format!("{} on {}", job.tier.name(), self.config(arch).name()),
+        }
+    }
+
+    fn config(&self, arch: Arch) -> Config {
+        Config {
+            arch,
+            flavour: self.flavour,
+        }
+    }
+
+    /// The command that runs one job again, or only those of its tests that `filter` selects.
+    fn reproduce(&self, job: &Job, base: &Base, filter: Option<&str>) -> String {
+        let mut line = format!("cargo xtask test {}", job.tier.name());
+        if let Some(filter) = filter.or(self.filter.as_deref()) {
+            line += &format!(" {filter}");
+        }
+        if let Some(arch) = job.on {
+            line += &format!(" --on {}", arch.name());
+        }
+        match self.flavour {
+            Flavour::Debug => line += " --debug",
+            Flavour::Kcsan => line += " --kcsan",
+            _ => {}
+        }
+        if self.repeat > 1 && job.tier == Tier::Bc {
+            line += &format!(" --repeat {}", self.repeat);
+        }
+        match base {
+            Base::V7_3 => {}
+            Base::V7_2 => line += " --base 7.2",
+            Base::Tree(path) => line += &format!(" --tree {}", path.display()),
+        }
+        line
+    }
+}
+
+/// Runs the tests, prints the results, and returns what the process exits with.
+///
+/// # Errors
+///
+/// The command line makes no sense; all else is a result.
+pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
+    let plan = Plan::new(args)?;
+    let mut report = Report::default();
+    for job in &plan.jobs {
+        let title = plan.title(job);
+        eprintln!("test: {title}");
+        let start = Instant::now();
+        let found = match job.on {
+            None => host(&plan),
+            Some(arch) => in_guest(&plan, job, arch, base),
+        };
+        let mut run = match found {
+            Ok(Some(run)) => run,
+            Ok(None) => {
+                eprintln!("  nothing here is called so");
+                continue;
+            }
+            Err(error) => not_run(job, &error),
+        };
+        run.name = title;
+        run.time = start.elapsed();
+        run.reproduce = plan.reproduce(job, base, only_failure(job.tier, &run.root).as_deref());
+        report.runs.push(run);
+    }
+
+    if let (true, Some(filter)) = (report.runs.is_empty(), &plan.filter) {
+        let what = format!("no test is called like `{filter}`");
+        return Err(Failure::new(Exit::Findings, what).into());
+    }
+    report.write_junit(&paths::logs().join("junit.xml"))?;
+    if let Some(path) = &args.junit {
+        report.write_junit(path)?;
+    }
+    let mut out = anstream::stdout();
+    if json {
+        writeln!(out, "{}", report.json()?)?;
+    } else {
+        report.tree(&mut out)?;
+        writeln!(out, "{}", report.summary())?;
+    }
+    out.flush()?;
+    if let Some(command) = report.reproduce() {
+        eprintln!("reproduce: {command}");
+    }
+    Ok(report.exit().into())
+}
+
+/// The result of a job that could not even start.
+fn not_run(job: &Job, error: &anyhow::Error) -> Run {
+    let mut node = Node::leaf("the start", Status::Error).because(format!("{error:#}"));
+    let failure = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<Failure>());
+    if let Some(fix) = failure.and_then(|failure| failure.fix.as_ref()) {
+        node.diagnostics.push(format!("fix: {fix}"));
+    }
+    let mut run = finished(Node::group(job.tier.name(), vec![node]), None);
+    run.exit = exit::of(error);
+    run
+}
+
+fn finished(root: Node, log: Option<PathBuf>) -> Run {
+    Run {
+        name: String::new(),
+        root,
+        time: Duration::ZERO,
+        log,
+        reproduce: String::new(),
+        exit: Exit::Pass,
+    }
+}
+
+/// The name to filter by when a single one of a job's tests failed, or did not get to its end.
+fn only_failure(tier: Tier, root: &Node) -> Option<String> {
+    let mut names = BTreeSet::new();
+    let mut note = |node: &Node| {
+        // What stands for the guest, the build or a kernel's report has a space in its name.
+        if node.failed() && !node.name.contains(char::is_whitespace) {
+            names.insert(node.name.clone());
+        }
+    };
+    for child in &root.children {
+        // The host's tests are in their programs.
+        if tier == Tier::Host || child.name.starts_with(ROUND) {
+            child.children.iter().for_each(&mut note);
+        } else {
+            note(child);
+        }
+    }
+    names.pop_first().filter(|_| names.is_empty())
+}
+
+/// The group that holds one of several rounds; its number follows.
+const ROUND: &str = "round ";
+
+/// Runs the tests of the workspace; nothing if the filter leaves none.
+fn host(plan: &Plan) -> Result<Option<Run>> {
+    let sh = Shell::new()?;
+    sh.change_dir(paths::repo());
+    // Neither may a snapshot change itself, nor a colour disturb the reader.
+    let _update = sh.push_env("INSTA_UPDATE", "no");
+    let _color = sh.push_env("CARGO_TERM_COLOR", "never");
+    let filter = &plan.filter;
+    let log = paths::logs().join("host.log");
+    let command = cmd!(
+        sh,
+        "cargo test --workspace --locked --no-fail-fast -- {filter...}"
+    );
+    let output = cmd::run(command)
+        .limit(Duration::from_secs(1800))
+        .log(&log)
+        .output()?;
+    let mut root = libtest(&output.text);
+    if !output.status.success() && !root.failed() {
+        let tail: Vec<&str> = output.text.lines().collect();
+        let tail = &tail[tail.len().saturating_sub(30)..];
+        root.problems
+            .push(format!("cargo test ended with {}", output.status));
+        root.diagnostics
+            .extend(tail.iter().map(|&line| line.to_owned()));
+        root.status = Status::Error;
+    } else if root.children.is_empty() && plan.filter.is_some() {
+        return Ok(None);
+    }
+    Ok(Some(finished(root, Some(log))))
+}
+
+/// Reads what the test harness of Rust prints for people; its machine format is not stable.
+fn libtest(text: &str) -> Node {
+    static RUNNING: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^\s+Running (?:unittests )?\S+ \(.*/([^/]+?)(?:-[0-9a-f]+)?\)$")
+            .expect("a constant")
+    });
+    static TEST: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^test (.+) \.\.\. (ok|FAILED|ignored)(?:, (.*))?$").expect("a constant")
+    });
+    let mut groups: Vec<(String, Vec<Node>)> = Vec::new();
+    let mut output_of: Option<String> = None;
+    for line in text.lines() {
+        let doctests = line.trim_start().strip_prefix("Doc-tests ");
+        let program = RUNNING.captures(line).map(|found| found[1].to_owned());
+        if let Some(name) = doctests.map(|name| format!("{name} examples")).or(program) {
+            output_of = None;
+            groups.push((name, Vec::new()));
+            continue;
+        }
+        let Some((_, tests)) = groups.last_mut() else {
+            continue;
+        };
+        if let Some(found) = TEST.captures(line) {
+            let status = match &found[2] {
+                "ok" => Status::Pass,
+                "ignored" => Status::Skip,
+                _ => Status::Fail,
+            };
+            let name = found[1].trim_end_matches(" - should panic");
+            let mut node = Node::leaf(name, status);
+            node.reason = found.get(3).map(|reason| reason.as_str().to_owned());
+            tests.push(node);
+        } else if let Some(name) = line
+            .strip_prefix("---- ")
+            .and_then(|line| line.strip_suffix(" stdout ----"))
+        {
+            output_of = Some(name.to_owned());
+        } else if line == "failures:" {
+            output_of = None;
+        } else if let Some(name) = &output_of {
+            let test = tests.iter_mut().find(|test| test.name == *name);
+            if let (Some(test), false) = (test, line.trim().is_empty()) {
+                test.diagnostics.push(line.to_owned());
+            }
+        }
+    }
+    groups.retain(|(_, tests)| !tests.is_empty());
+    let groups = groups
+        .into_iter()
+        .map(|(name, tests)| Node::group(name, tests))
+        .collect();
+    Node::group("host", groups)
+}
+
+/// Builds a kernel and runs a tier in it; nothing if the filter leaves none of its tests.
+fn in_guest(plan: &Plan, job: &Job, arch: Arch, base: &Base) -> Result<Option<Run>> {
+    let config = plan.config(arch);
+    let built = build::ensure(base, &config)?;
+    let kernel = Kernel::from(&built);
+    let name = format!(
+        "{}-{}-{}",
+        job.tier.name(),
+        built.base.name(),
+        config.name()
+    );
+    if arch == Arch::Qemu {
+        eprintln!("  accelerator: {}", probe::accelerator().name());
+    }
+    match job.tier {
+        Tier::Kunit => kunit(plan, &kernel, name),
+        _ => bc(plan, &kernel, &built.source, name),
+    }
+}
+
+/// Boots a kernel that tests itself on the way up.
+fn kunit(plan: &Plan, kernel: &Kernel, name: String) -> Result<Option<Run>> {
+    let mut script = Script::new(name, "exit 0");
+    script.booted_by = Some("KTAP version ");
+    script.cmdline = vec!["kunit.enable=1".to_owned(), "kunit.autorun=1".to_owned()];
+    if let Some(filter) = &plan.filter {
+        // With a dot in it, the kernel takes the second part for the name of a test.
+        script.cmdline.push(format!("kunit.filter_glob=*{filter}*"));
+    }
+    let console = guest::run(kernel, script)?;
+    let root = ktap::parse("kunit", &console.console);
+    let none = root.children.is_empty() && root.problems == ["zero tests planned"];
+    let filtered = none && plan.filter.is_some() && console.outcome == Outcome::Exited(0);
+    let run = conclude(root, console);
+    // A kernel's report about itself counts even then.
+    Ok((!filtered || !run.root.children.is_empty()).then_some(run))
+}
+
+/// Runs the programs of the controller's selftests.
+fn bc(plan: &Plan, kernel: &Kernel, source: &Path, name: String) -> Result<Option<Run>> {
+    let tests = Selftests::build(source, "bc")?;
+    let mut programs = tests.programs.clone();
+    if let Some(filter) = &plan.filter {
+        programs.retain(|program| program.contains(filter.as_str()));
+        if programs.is_empty() {
+            return Ok(None);
+        }
+    }
+    let slowness = kernel.slowness();
+    let limit = tests.timeout * slowness;
+    let mut script = Script::new(name, selftest_script(&programs, plan.repeat, limit));
+    for program in &programs {
+        let path = tests.output.join(program);
+        if path.is_file() {
+            script = script.file(program, path);
+        }
+    }
+    let rounds = u32::try_from(programs.len()).unwrap_or(u32::MAX) * plan.repeat;
+    // Each program has its own limit in the guest; this one is for a guest that is stuck.
+    script.limits.test = tests.timeout * rounds + Limits::default().test;
+    script.cmdline.push("kunit.enable=0".to_owned());
+    if std::io::stderr().is_terminal() {
+        script = script.each_line(|line| {
+            if line.starts_with("ok ") || line.starts_with("not ok ") {
+                eprintln!("  {line}");
+            }
+        });
+    }
+    let console = guest::run(kernel, script)?;
+    let root = ktap::parse("bc", &console.output);
+    let mut run = conclude(root, console);
+    if let Some(error) = tests.error {
+        let mut node = Node::leaf("the build", Status::Error).because("make failed");
+        node.diagnostics = error;
+        run.root.children.insert(0, node);
+        run.root.status = Status::Fail;
+    }
+    Ok(Some(run))
+}
+
+/// Adds what the guest itself has to say to the results of its tests.
+fn conclude(mut root: Node, console: Console) -> Run {
+    for splat in splat::find(&console.console) {
+        let mut node = Node::leaf(format!("kernel: {}", splat.title), Status::Fail);
+        if splat.times > 1 {
+            node = node.because(format!("{} times", splat.times));
+        }
+        node.diagnostics = splat.text;
+        root.children.push(node);
+    }
+    let trouble = match console.outcome {
+        Outcome::Exited(0) => None,
+        Outcome::Exited(code) => Some(format!("the script ended with {code}")),
+        outcome => outcome.trouble().map(str::to_owned),
+    };
+    if let Some(trouble) = trouble {
+        let mut node = Node::leaf("the guest", Status::Error).because(trouble);
+        let tail: Vec<&str> = console.console.lines().collect();
+        let tail = &tail[tail.len().saturating_sub(20)..];
+        node.diagnostics = tail.iter().map(|line| line.trim_end().to_owned()).collect();
+        root.children.push(node);
+    }
+    if root.children.iter().any(Node::failed) && !root.status.failed() {
+        root.status = Status::Fail;
+    }
+    let mut run = finished(root, Some(console.log));
+    run.exit = console.outcome.exit();
+    run
+}
+
+/// The programs of one directory of selftests, built for every guest.
+struct Selftests {
+    /// Where they are.
+    output: PathBuf,
+    /// Those that there should be.
+    programs: Vec<String>,
+    /// How long one may take on a machine that runs natively.
+    timeout: Duration,
+    /// What `make` had to say, if it failed.
+    error: Option<Vec<String>>,
+}
+
+impl Selftests {
+    fn build(source: &Path, topic: &str) -> Result<Self> {
+        let dir = source.join("tools/testing/selftests").join(topic);
+        let makefile = fs::read_to_string(dir.join("Makefile"))
+            .with_context(|| dir.join("Makefile").display().to_string())?;
+        let mut programs = programs(&makefile);
+        for entry in fs::read_dir(&dir).with_context(|| dir.display().to_string())? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if let Some(program) = name
+                .strip_suffix(".c")
+                .filter(|name| name.starts_with("test_"))
+            {
+                programs.insert(program.to_owned());
+            }
+        }
+        let timeout = fs::read_to_string(dir.join("settings"))
+            .ok()
+            .and_then(|settings| {
+                let line = settings
+                    .lines()
+                    .find_map(|line| line.strip_prefix("timeout="))?;
+                line.trim().parse().ok()
+            })
+            .unwrap_or(45);
+
+        let output = paths::cache().join("guest").join("selftests").join(topic);
+        fs::create_dir_all(&output).with_context(|| output.display().to_string())?;
+        let sh = Shell::new()?;
+        let args = toolchain::make_args()?;
+        let command = cmd!(
+            sh,
+            "make --silent --keep-going --no-print-directory -C {dir} OUTPUT={output} USERLDFLAGS=-static {args...}"
+        );
+        let made = cmd::run(toolchain::isolate(command)?)
+            .log(paths::logs().join(format!("selftests-{topic}.log")))
+            .output()?;
+        let error = (!made.status.success()).then(|| {
+            // Nothing that an earlier build left may pass for what could not be built now.
+            for program in &programs {
+                let source = dir.join(format!("{program}.c"));
+                if !up_to_date(&output.join(program), &source) {
+                    let _ = fs::remove_file(output.join(program));
+                }
+            }
+            made.text.lines().map(str::to_owned).collect()
+        });
+        Ok(Self {
+            output,
+            programs: programs.into_iter().collect(),
+            timeout: Duration::from_secs(timeout),
+            error,
+        })
+    }
+}
+
+fn up_to_date(made: &Path, from: &Path) -> bool {
+    let time = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified());
+    match (time(made), time(from)) {
+        (Ok(made), Ok(from)) => made >= from,
+        _ => false,
+    }
+}
+
+/// The programs that a selftest's Makefile names.
+fn programs(makefile: &str) -> BTreeSet<String> {
+    makefile
+        .replace("\\\n", " ")
+        .lines()
+        .filter_map(|line| {
+            let (name, value) = line.split_once('=')?;
+            let name = name.trim_end_matches(['+', ':', ' ', '\t']);
+            (name == "TEST_GEN_PROGS").then(|| value.to_owned())
+        })
+        .flat_map(|value| {
+            value
+                .split_ascii_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// The shell that runs programs one after the other, each as one test with its output nested.
+fn selftest_script(programs: &[String], repeat: u32, limit: Duration) -> String {
+    let limit = limit.as_secs().max(1);
+    let count = programs.len();
+    let list = programs.join(" ");
+    // SIGXCPU tells a program that was too slow from one that was killed. What a program leaves
+    // behind in its session is ended, so that it can neither hold the pipe nor disturb the next. The
+    // name comes first, for the case that the guest does not live to see the verdict.
+    let mut script = format!(
+        r##"status=/tmp/beanpod.status
+one() {{
+	if [ ! -x "./$2" ]; then
+		echo "not ok $1 $2 # ERROR the program is missing"
+		return 1
+	fi
+	echo "# # Subtest: $2"
+	{{
+		"$BUSYBOX" setsid "$BUSYBOX" timeout -s XCPU -k 5 {limit} "./$2" &
+		pid=$!
+		wait $pid
+		echo $? >$status
+		kill -KILL -- -$pid 2>/dev/null
+	}} 2>&1 | while IFS= read -r line || [ -n "$line" ]; do
+		printf '# %s\n' "$line"
+	done
+	read -r code <$status
+	case $code in
+	0) echo "ok $1 $2" ;;
+	4) echo "ok $1 $2 # SKIP" ;;
+	137 | 152) echo "not ok $1 $2 # TIMEOUT {limit} seconds" ; return 1 ;;
+	*) echo "not ok $1 $2 # exit=$code" ; return 1 ;;
+	esac
+}}
+all() {{
+	echo "TAP version 13"
+	echo "1..{count}"
+	number=0
+	failed=0
+	for program in {list}; do
+		number=$((number + 1))
+		one $number $program || failed=1
+	done
+	return $failed
+}}
+"##
+    );
+    if repeat == 1 {
+        script += "all\n";
+    } else {
+        script += &format!(
+            r#"echo "TAP version 13"
+echo "1..{repeat}"
+round=0
+while [ $round -lt {repeat} ]; do
+	round=$((round + 1))
+	{{
+		all
+		echo $? >$status.round
+	}} | while IFS= read -r line; do
+		printf '# %s\n' "$line"
+	done
+	read -r code <$status.round
+	if [ $code = 0 ]; then
+		echo "ok $round {ROUND}$round"
+	else
+		echo "not ok $round {ROUND}$round"
+	fi
+done
+"#
+        );
+    }
+    // The detector reports an object only when it is older than five seconds and was missed twice.
+    script += r#"leaks=/sys/kernel/debug/kmemleak
+if [ -e $leaks ] && echo scan >$leaks 2>/dev/null; then
+	sleep 6
+	echo scan >$leaks
+	while IFS= read -r line; do
+		echo "$line" >/dev/kmsg
+	done <$leaks
+fi
+exit 0
+"#;
+    script
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ktap::Count;
+
+    fn plan(words: &[&str]) -> Result<Plan> {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: Args,
+        }
+        let words = ["test"].iter().chain(words);
+        Plan::new(&<Line as clap::Parser>::try_parse_from(words)?.args)
+    }
+
+    fn jobs(words: &[&str]) -> String {
+        let plan = plan(words).unwrap();
+        let titles: Vec<_> = plan.jobs.iter().map(|job| plan.title(job)).collect();
+        titles.join(", ")
+    }
+
+    #[test]
+    fn tiers_and_machines() {
+        assert_eq!(jobs(&[]), "host, kunit on um, bc on um, bc on qemu");
+        assert_eq!(jobs(&["bc"]), "bc on um, bc on qemu");
+        assert_eq!(jobs(&["kunit", "host"]), "kunit on um, host");
+        assert_eq!(jobs(&["bc", "--on", "qemu"]), "bc on qemu");
+        assert_eq!(jobs(&["--on", "um"]), "kunit on um, bc on um");
+        assert_eq!(
+            jobs(&["--debug"]),
+            "kunit on um-debug, bc on um-debug, bc on qemu-debug"
+        );
+        assert_eq!(jobs(&["bc", "--kcsan"]), "bc on qemu-kcsan");
+        assert_eq!(plan(&["bc", "numfile"]).unwrap().filter.unwrap(), "numfile");
+        for wrong in [
+            &["a", "b"] as &[_],
+            &["a", "bc"],
+            &["--kcsan", "--on", "um"],
+        ] {
+            let error = plan(wrong).unwrap_err();
+            assert_eq!(exit::of(&error), Exit::Usage, "{wrong:?}");
+        }
+        assert!(plan(&["--repeat", "0"]).is_err());
+    }
+
+    #[test]
+    fn the_reproducing_command_is_one_that_does_it() {
+        let words = ["bc", "--on", "qemu", "--debug", "--repeat", "3"];
+        let plan = plan(&words).unwrap();
+        let line = plan.reproduce(&plan.jobs[0], &Base::V7_2, Some("test_bc_x"));
+        assert_eq!(
+            line,
+            "cargo xtask test bc test_bc_x --on qemu --debug --repeat 3 --base 7.2"
+        );
+        let words: Vec<&str> = line
+            .trim_end_matches(" --base 7.2")
+            .split(' ')
+            .skip(3)
+            .collect();
+        let again = super::tests::plan(&words).unwrap();
+        assert_eq!(again.jobs, plan.jobs);
+        assert_eq!(again.filter.as_deref(), Some("test_bc_x"));
+    }
+
+    #[test]
+    fn a_single_failure_becomes_the_filter() {
+        let of = |text: &str| only_failure(Tier::Bc, &ktap::parse("t", text));
+        assert_eq!(
+            of("TAP version 13\n1..2\nok 1 a\nnot ok 2 b\n").as_deref(),
+            Some("b")
+        );
+        assert_eq!(of("TAP version 13\n1..2\nnot ok 1 a\nnot ok 2 b\n"), None);
+        let cut =
+            "TAP version 13\n1..3\nok 1 a\n# # Subtest: b\n# TAP version 13\n# 1..2\n# ok 1 x";
+        assert_eq!(of(cut).as_deref(), Some("b"));
+        assert_eq!(of("TAP version 13\n1..2\nok 1 a\n"), None);
+    }
+
+    #[test]
+    fn what_cargo_test_prints() {
+        let root = libtest(include_str!("../tests/data/libtest.log"));
+        insta::assert_json_snapshot!(root);
+        assert_eq!(
+            only_failure(Tier::Host, &root).as_deref(),
+            Some("records::wrap")
+        );
+        let count = root.count();
+        assert_eq!((count.passed, count.failed, count.skipped), (3, 1, 1));
+        assert!(libtest("error: could not compile `xtask`\n").failed());
+    }
+
+    #[test]
+    fn a_makefile_names_its_programs() {
+        let makefile = "# TEST_GEN_PROGS = no\nTEST_GEN_PROGS := a \\\n\tb\nTEST_GEN_PROGS += c\n\
+             TEST_GEN_FILES = d\n$(TEST_GEN_PROGS): x\n";
+        let programs: Vec<_> = programs(makefile).into_iter().collect();
+        assert_eq!(programs, ["a", "b", "c"]);
+    }
+
+    /// Runs the guest's script on this machine, in a directory with some programs.
+    fn selftests(programs: &[(&str, &str)], repeat: u32, limit: Duration) -> Node {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in programs.iter().filter(|(_, text)| !text.is_empty()) {
+            let path = dir.path().join(name);
+            fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let names: Vec<_> = programs
+            .iter()
+            .map(|(name, _)| (*name).to_owned())
+            .collect();
+        let status = dir.path().join("status");
+        let script = selftest_script(&names, repeat, limit)
+            .replace("/tmp/beanpod.status", &status.display().to_string())
+            .replace("/sys/kernel/debug/kmemleak", "/nonexistent");
+        let sh = Shell::new().unwrap();
+        sh.change_dir(dir.path());
+        let busybox = guest::initramfs::busybox().unwrap();
+        let _busybox = sh.push_env("BUSYBOX", &busybox);
+        let output = cmd::run(cmd!(sh, "{busybox} sh -c {script}")).ok().unwrap();
+        ktap::parse("bc", &output)
+    }
+
+    const GOOD: &str = "echo TAP version 13; echo 1..2; echo ok 1 a; echo ok 2 b";
+    const LONG: Duration = Duration::from_secs(600);
+
+    #[test]
+    fn the_script_reports_every_end_of_a_program() {
+        let root = selftests(
+            &[
+                ("good", GOOD),
+                (
+                    "fails",
+                    "echo TAP version 13; echo 1..1; echo not ok 1 a; exit 1",
+                ),
+                ("skips", "echo '1..0 # SKIP no controller'; exit 4"),
+                (
+                    "crashes",
+                    "echo TAP version 13; echo 1..2; echo ok 1 a; kill -SEGV $$",
+                ),
+                ("silent", "exit 0"),
+                ("missing", ""),
+                ("leaves", &format!("sleep 1000 & {GOOD}")),
+                (
+                    "unfinished",
+                    "echo TAP version 13; echo 1..1; printf 'ok 1 a'",
+                ),
+            ],
+            1,
+            LONG,
+        );
+        let seen: Vec<_> = root
+            .children
+            .iter()
+            .map(|node| {
+                let reason = node.reason.as_deref().unwrap_or_default();
+                format!(
+                    "{} {:?} {reason} {:?}",
+                    node.name, node.status, node.problems
+                )
+            })
+            .collect();
+        insta::assert_snapshot!(seen.join("\n"), @r#"
+        good Pass  []
+        fails Fail exit=1 []
+        skips Skip  []
+        crashes Fail exit=139 ["2 tests planned, 1 seen"]
+        silent Pass  ["zero tests"]
+        missing Error the program is missing []
+        leaves Pass  []
+        unfinished Pass  []
+        "#);
+        assert_eq!(
+            root.count(),
+            Count {
+                passed: 6,
+                failed: 4,
+                skipped: 1
+            }
+        );
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_ended() {
+        let hangs = "echo TAP version 13; echo 1..2; echo ok 1 a; sleep 1000";
+        let root = selftests(&[("hangs", hangs), ("good", GOOD)], 1, Duration::ZERO);
+        assert_eq!(root.children[0].status, Status::Timeout);
+        assert_eq!(root.children[0].children[0].name, "a");
+    }
+
+    #[test]
+    fn rounds_nest() {
+        let root = selftests(&[("good", GOOD)], 2, LONG);
+        assert!(!root.failed(), "{root:?}");
+        assert_eq!(root.count().passed, 4);
+        let root = selftests(&[("good", GOOD), ("bad", "exit 1")], 2, LONG);
+        assert_eq!(root.children.len(), 2);
+        assert_eq!(only_failure(Tier::Bc, &root).as_deref(), Some("bad"));
+    }
+
+    #[test]
+    fn a_splat_fails_tests_that_passed() {
+        let console = |console: &str, outcome| Console {
+            outcome,
+            output: String::new(),
+            console: console.to_owned(),
+            log: "x".into(),
+            time: Duration::ZERO,
+        };
+        let good = || ktap::parse("t", "TAP version 13\n1..1\nok 1 a\n");
+        let run = conclude(good(), console("[ 0.1] fine\n", Outcome::Exited(0)));
+        assert_eq!(run.exit(), Exit::Pass);
+        let run = conclude(good(), console("[ 0.1] BUG: x\n", Outcome::Exited(0)));
+        assert_eq!(run.exit(), Exit::Findings);
+        assert_eq!(only_failure(Tier::Bc, &run.root), None);
+        let run = conclude(good(), console("", Outcome::Panicked));
+        assert_eq!(run.exit(), Exit::GuestCrash);
+        let run = conclude(good(), console("", Outcome::TestTimeout));
+        assert_eq!(run.exit(), Exit::TimeLimit);
+        let run = conclude(good(), console("", Outcome::Exited(1)));
+        assert_eq!(run.exit(), Exit::Findings);
+    }
+}
