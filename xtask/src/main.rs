@@ -14,7 +14,6 @@ mod paths;
 mod probe;
 mod progress;
 mod report;
-#[expect(dead_code)]
 mod series;
 mod setup;
 mod splat;
@@ -60,9 +59,9 @@ struct Cli {
 /// Options of every command.
 #[derive(Debug, Args)]
 struct Global {
-    /// The kernel series to work on.
-    #[arg(long, global = true, value_enum, default_value_t)]
-    base: Series,
+    /// The kernel series to work on: 7.3 unless said.
+    #[arg(long, global = true, value_enum)]
+    base: Option<Series>,
     /// A kernel source tree of your own to work on; it is only read.
     #[arg(long, global = true, value_name = "PATH", conflicts_with = "base")]
     tree: Option<PathBuf>,
@@ -77,7 +76,7 @@ struct Global {
 impl Global {
     fn base(&self) -> Result<Base> {
         let Some(tree) = &self.tree else {
-            return Ok(match self.base {
+            return Ok(match self.base.unwrap_or_default() {
                 Series::V7_3 => Base::V7_3,
                 Series::V7_2 => Base::V7_2,
             });
@@ -86,6 +85,14 @@ impl Global {
             .canonicalize()
             .map_err(|error| Failure::new(Exit::Usage, format!("{}: {error}", tree.display())))?;
         Ok(Base::Tree(tree))
+    }
+
+    /// The base that was asked for, or every supported one.
+    fn bases(&self) -> Result<Vec<Base>> {
+        match (self.base, &self.tree) {
+            (None, None) => Ok(vec![Base::V7_3, Base::V7_2]),
+            _ => Ok(vec![self.base()?]),
+        }
     }
 }
 
@@ -113,6 +120,11 @@ enum Command {
     Kernel {
         #[command(subcommand)]
         command: Kernel,
+    },
+    /// Composes, checks and refreshes the patch series.
+    Series {
+        #[command(subcommand)]
+        command: series::cli::Command,
     },
     /// Installs what is missing.
     Setup,
@@ -228,6 +240,9 @@ fn run(cli: &Cli) -> Result<()> {
         }
         Command::Doctor => doctor::run_doctor(global.json),
         Command::Kernel { command } => kernel(command, global),
+        Command::Series { command } => {
+            series::cli::run(command, &global.base()?, &global.bases()?, global.json)
+        }
         Command::Setup => setup::ensure(),
     }
 }
