@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -121,26 +122,34 @@ pub fn ensure_other(
     finish(&Prepared::new(base, source, &name, config, wanted)?, config)
 }
 
-/// Runs clippy on what is built in some directories of the composed tree; returns what it said.
+/// Runs clippy on the composed tree; returns what it said. What is up to date it passes over in
+/// silence, so that directories and objects to be looked at are named by `stale`.
 ///
 /// # Errors
 ///
 /// As [`configure`]; also a compiler error (findings).
-pub fn clippy(base: &Base, config: &Config, dirs: &[String]) -> Result<String> {
+pub fn clippy(base: &Base, config: &Config, stale: &[String]) -> Result<String> {
     let (base, pristine) = fetch::resolve(base)?;
     let source = sync::ensure(&base, &pristine, true)?;
-    // Objects of clippy's making and others exclude each other.
+    // Objects that were made with clippy and those made without exclude each other.
     let name = format!("{}-clippy", base.name());
     let prepared = Prepared::new(base, source, &name, config, config::wanted(config)?)?;
     config::write(&prepared.source, &prepared.build, config, &prepared.wanted)?;
-    // What is up to date would be passed over in silence.
-    for dir in dirs {
-        let dir = prepared.build.join(dir);
-        if dir.is_dir() {
-            fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
+    let mut args = vec!["CLIPPY=1".to_owned(), "prepare".to_owned()];
+    for path in stale {
+        let there = prepared.build.join(path);
+        let removed = if path.ends_with('/') {
+            args.push(path.clone());
+            fs::remove_dir_all(&there)
+        } else {
+            fs::remove_file(&there)
+        };
+        match removed {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
         }
     }
-    run(&prepared, config, &[&["CLIPPY=1".to_owned()], dirs].concat())
+    run(&prepared, config, &args)
 }
 
 /// Composes the source tree and writes the configuration; returns the path of the `.config`.

@@ -10,9 +10,9 @@ use clap::{Args, Subcommand};
 
 use super::check::{self, Subject};
 use super::report::{self, Outcome, Row};
-use super::{load, mail};
+use super::{each, load, mail};
 use crate::exit::{Exit, Failure};
-use crate::kernel::{Base, fetch};
+use crate::kernel::{Base, fetch, sync};
 use crate::paths;
 
 /// What to do with a series.
@@ -54,6 +54,9 @@ pub struct Check {
     /// Directory below `patches/`, or the path of such a directory.
     #[arg(default_value = "bc")]
     topic: String,
+    /// Builds and boots every commit, on the primary base unless one is chosen.
+    #[arg(long)]
+    each: bool,
 }
 
 /// Runs a command: `build` on one base, `check` on several.
@@ -136,7 +139,7 @@ fn run_check(args: &Check, bases: &[Base], json: bool) -> Result<()> {
             continue;
         }
         let name = base.name();
-        done.push(base);
+        done.push(base.clone());
         eprintln!("checking {} on {name} ...", args.topic);
         let (topic, composed) = match load(&dir, &base_tree) {
             Ok(loaded) => loaded,
@@ -156,17 +159,17 @@ fn run_check(args: &Check, bases: &[Base], json: bool) -> Result<()> {
         let subject = Subject::new(&topic, &composed, &base_tree)?;
         rows.push(subject.git_am()?);
         rows.push(subject.patch()?);
-        rows.push(match paths::source_tree(&name) {
-            tree if tree.is_dir() => subject.test_tree(&tree)?,
-            tree => {
-                let why = format!("there is no {}", tree.display());
-                Row::skipped(&composed.version, "test tree", why)
-            }
-        });
+        let source = sync::ensure(&base, &base_tree, true)?;
+        rows.push(subject.test_tree(&source.tree, !matches!(base, Base::Tree(_)))?);
+        drop(source);
         rows.push(subject.rustfmt(&rustfmt)?);
         let (row, allow) = subject.checkpatch()?;
         rows.push(row);
         allow_lists.push(allow);
+        rows.push(each::clippy(&composed, &base)?);
+        if args.each && done.len() == 1 {
+            rows.push(each::commits(&topic, &composed, &base)?);
+        }
     }
     if let [first, rest @ ..] = allow_lists.as_slice() {
         let unused = first.unused().filter(|entry| {

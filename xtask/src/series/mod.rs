@@ -7,6 +7,7 @@ mod allow;
 mod check;
 pub mod cli;
 pub mod compose;
+mod each;
 mod git;
 pub mod hunk;
 pub mod layout;
@@ -31,7 +32,7 @@ pub use compose::Composed;
 pub use topic::Topic;
 
 /// A file of the kernel tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Hash, PartialEq, Eq)]
 pub struct File {
     /// Every byte of it; shared by the stages that do not change it.
     pub content: Rc<[u8]>,
