@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 
 use super::check::{self, Subject};
 use super::report::{self, Outcome, Row};
-use super::{each, load, mail};
+use super::{as_finding, each, load, mail, refresh};
 use crate::exit::{Exit, Failure};
 use crate::kernel::{Base, fetch, sync};
 use crate::paths;
@@ -23,6 +23,16 @@ pub enum Command {
     /// Proves that the series applies, is what the tests run on, and passes the kernel's checks; on
     /// every supported base unless one is chosen.
     Check(Check),
+    /// Rewrites the hunks in the patches: counts, lines and context.
+    Refresh(Refresh),
+}
+
+/// Options of `refresh`.
+#[derive(Debug, Args)]
+pub struct Refresh {
+    /// Directory below `patches/`, or the path of such a directory.
+    #[arg(default_value = "bc")]
+    topic: String,
 }
 
 /// Options of `build`.
@@ -68,6 +78,7 @@ pub fn run(command: &Command, base: &Base, bases: &[Base], json: bool) -> Result
     match command {
         Command::Build(build) => run_build(build, base),
         Command::Check(check) => run_check(check, bases, json),
+        Command::Refresh(refresh) => run_refresh(refresh, base),
     }
 }
 
@@ -124,6 +135,21 @@ fn to_do(options: &mail::Options, cover: bool, base_tree: &Path, out: &Path) -> 
     lines.push(format!("  Recipients: {script} {out}/*.patch"));
     lines.push(format!("  Sending:    git send-email {out}/*.patch"));
     lines
+}
+
+fn run_refresh(args: &Refresh, base: &Base) -> Result<()> {
+    let dir = topic_dir(&args.topic);
+    let (changed, all) = as_finding(&dir, refresh::refresh(&dir, &fetch::ensure(base)?))?;
+    for name in changed {
+        println!("{}", dir.join(name).display());
+    }
+    if !all {
+        eprintln!(
+            "{} has overrides: only the counts were looked at",
+            base.name()
+        );
+    }
+    Ok(())
 }
 
 fn run_check(args: &Check, bases: &[Base], json: bool) -> Result<()> {

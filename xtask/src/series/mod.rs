@@ -12,6 +12,7 @@ mod git;
 pub mod hunk;
 pub mod layout;
 mod mail;
+mod refresh;
 mod report;
 pub mod topic;
 
@@ -68,7 +69,12 @@ pub fn load(topic_dir: &Path, base_tree: &Path) -> Result<(Topic, Composed)> {
         let composed = compose::compose(&topic, base_tree)?;
         Ok((topic, composed))
     };
-    load().map_err(|error: anyhow::Error| {
+    as_finding(topic_dir, load())
+}
+
+/// Blames an error that nothing else is to blame for on the topic.
+fn as_finding<T>(topic_dir: &Path, result: Result<T>) -> Result<T> {
+    result.map_err(|error| {
         if error.downcast_ref::<Failure>().is_some() {
             return error;
         }
