@@ -61,9 +61,9 @@ struct Cli {
 /// Options of every command.
 #[derive(Debug, Args)]
 struct Global {
-    /// The kernel series to work on.
-    #[arg(long, global = true, value_enum, default_value_t)]
-    base: Series,
+    /// The kernel series to work on: 7.3 unless said.
+    #[arg(long, global = true, value_enum)]
+    base: Option<Series>,
     /// A kernel source tree of your own to work on; it is only read.
     #[arg(long, global = true, value_name = "PATH", conflicts_with = "base")]
     tree: Option<PathBuf>,
@@ -78,7 +78,7 @@ struct Global {
 impl Global {
     fn base(&self) -> Result<Base> {
         let Some(tree) = &self.tree else {
-            return Ok(match self.base {
+            return Ok(match self.base.unwrap_or_default() {
                 Series::V7_3 => Base::V7_3,
                 Series::V7_2 => Base::V7_2,
             });
@@ -87,6 +87,14 @@ impl Global {
             .canonicalize()
             .map_err(|error| Failure::new(Exit::Usage, format!("{}: {error}", tree.display())))?;
         Ok(Base::Tree(tree))
+    }
+
+    /// The base that was asked for, or every supported one.
+    fn bases(&self) -> Result<Vec<Base>> {
+        match (self.base, &self.tree) {
+            (None, None) => Ok(vec![Base::V7_3, Base::V7_2]),
+            _ => Ok(vec![self.base()?]),
+        }
     }
 }
 
@@ -117,6 +125,11 @@ enum Command {
     },
     /// Boots the kernel, with a shell or for one command whose exit code is passed on.
     Run(run::Args),
+    /// Composes, checks and refreshes the patch series.
+    Series {
+        #[command(subcommand)]
+        command: series::cli::Command,
+    },
     /// Installs what is missing.
     Setup,
     /// Runs tests: on this machine, in user-mode Linux and in QEMU.
@@ -234,6 +247,9 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Doctor => doctor::run_doctor(global.json),
         Command::Kernel { command } => kernel(command, global),
         Command::Run(args) => return run::run(args, &global.base()?),
+        Command::Series { command } => {
+            series::cli::run(command, &global.base()?, &global.bases()?, global.json)
+        }
         Command::Setup => setup::ensure(),
         Command::Test(args) => return test::run(args, &global.base()?, global.json),
     }?;

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -65,6 +66,8 @@ pub struct Prepared {
     pub source: sync::Source,
     /// The build directory.
     pub build: PathBuf,
+    /// The text of the configuration's fragments.
+    wanted: String,
     _lock: Lock,
 }
 
@@ -76,14 +79,77 @@ pub struct Prepared {
 pub fn prepare(base: &Base, config: &Config) -> Result<Prepared> {
     let (base, pristine) = fetch::resolve(base)?;
     let source = sync::ensure(&base, &pristine, config.flavour != Flavour::Unpatched)?;
-    let lock = Lock::exclusive(&format!("build-{}-{}", base.name(), config.name()))?;
-    let build = paths::build_tree(&base.name(), &config.name());
-    Ok(Prepared {
-        base,
-        source,
-        build,
-        _lock: lock,
-    })
+    let name = base.name();
+    Prepared::new(base, source, &name, config, config::wanted(config)?)
+}
+
+impl Prepared {
+    fn new(
+        base: Base,
+        source: sync::Source,
+        name: &str,
+        config: &Config,
+        wanted: String,
+    ) -> Result<Self> {
+        let lock = Lock::exclusive(&format!("build-{name}-{}", config.name()))?;
+        let build = paths::build_tree(name, &config.name());
+        Ok(Self {
+            base,
+            source,
+            build,
+            wanted,
+            _lock: lock,
+        })
+    }
+}
+
+/// Builds something else than the series' tip, in a source tree and a build directory called
+/// `name`: `base` with the files of `overlay`, configured as the fragments' text `wanted` says.
+///
+/// # Errors
+///
+/// As [`ensure`].
+pub fn ensure_other(
+    base: &Base,
+    config: &Config,
+    name: &str,
+    overlay: &sync::Overlay,
+    wanted: String,
+) -> Result<Built> {
+    let (base, pristine) = fetch::resolve(base)?;
+    let name = format!("{}-{name}", base.name());
+    let source = sync::lay(&base, &pristine, &name, overlay)?;
+    finish(&Prepared::new(base, source, &name, config, wanted)?, config)
+}
+
+/// Runs clippy on the composed tree; returns what it said. What is up to date it passes over in
+/// silence, so that directories and objects to be looked at are named by `stale`.
+///
+/// # Errors
+///
+/// As [`configure`]; also a compiler error (findings).
+pub fn clippy(base: &Base, config: &Config, stale: &[String]) -> Result<String> {
+    let (base, pristine) = fetch::resolve(base)?;
+    let source = sync::ensure(&base, &pristine, true)?;
+    // Objects that were made with clippy and those made without exclude each other.
+    let name = format!("{}-clippy", base.name());
+    let prepared = Prepared::new(base, source, &name, config, config::wanted(config)?)?;
+    config::write(&prepared.source, &prepared.build, config, &prepared.wanted)?;
+    let mut args = vec!["CLIPPY=1".to_owned(), "prepare".to_owned()];
+    for path in stale {
+        let there = prepared.build.join(path);
+        let removed = if path.ends_with('/') {
+            args.push(path.clone());
+            fs::remove_dir_all(&there)
+        } else {
+            fs::remove_file(&there)
+        };
+        match removed {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    run(&prepared, config, &args)
 }
 
 /// Composes the source tree and writes the configuration; returns the path of the `.config`.
@@ -93,7 +159,7 @@ pub fn prepare(base: &Base, config: &Config) -> Result<Prepared> {
 /// As [`prepare`]; also a dropped symbol (findings).
 pub fn configure(base: &Base, config: &Config) -> Result<PathBuf> {
     let prepared = prepare(base, config)?;
-    config::write(&prepared.source, &prepared.build, config)
+    config::write(&prepared.source, &prepared.build, config, &prepared.wanted)
 }
 
 /// Makes sure that the kernel is built from the present sources, and returns at once when it is.
@@ -102,7 +168,10 @@ pub fn configure(base: &Base, config: &Config) -> Result<PathBuf> {
 ///
 /// As [`prepare`]; also a dropped symbol or a compiler error (findings).
 pub fn ensure(base: &Base, config: &Config) -> Result<Built> {
-    let prepared = prepare(base, config)?;
+    finish(&prepare(base, config)?, config)
+}
+
+fn finish(prepared: &Prepared, config: &Config) -> Result<Built> {
     let (target, image) = config.arch.image();
     let image = prepared.build.join(image);
     let built = Built {
@@ -112,15 +181,15 @@ pub fn ensure(base: &Base, config: &Config) -> Result<Built> {
         config: *config,
         base: prepared.base.clone(),
     };
-    let key = key(&prepared, config)?;
+    let key = key(prepared)?;
     let stamp = prepared.build.join(STAMP);
     if fs::read_to_string(&stamp).is_ok_and(|text| Some(text) == stamp_text(&key, &built.image)) {
         detail(format_args!("{} is up to date", built.image.display()));
         return Ok(built);
     }
     let _ = fs::remove_file(&stamp);
-    config::write(&prepared.source, &prepared.build, config)?;
-    run(&prepared, config, target)?;
+    config::write(&prepared.source, &prepared.build, config, &prepared.wanted)?;
+    run(prepared, config, &[target.to_owned()])?;
     let Some(text) = stamp_text(&key, &built.image) else {
         bail!("make succeeded without {}", built.image.display());
     };
@@ -129,9 +198,9 @@ pub fn ensure(base: &Base, config: &Config) -> Result<Built> {
 }
 
 /// Everything that the image depends on.
-fn key(prepared: &Prepared, config: &Config) -> Result<String> {
+fn key(prepared: &Prepared) -> Result<String> {
     let source = &prepared.source;
-    let wanted = config::wanted(config)?;
+    let wanted = &prepared.wanted;
     let args = toolchain::make_args()?;
     let tools = toolchain::identity()?;
     let key = hash(&(&source.tree, source.fingerprint, wanted, args, tools));
@@ -185,14 +254,16 @@ fn announced(line: &str) -> Option<&str> {
     (is_verb && object.ends_with(".o")).then_some(object)
 }
 
-fn run(prepared: &Prepared, config: &Config, target: &str) -> Result<()> {
-    let name = format!("{}-{}", prepared.base.name(), config.name());
+/// Runs `make` with its progress; returns all that it said.
+fn run(prepared: &Prepared, config: &Config, args: &[String]) -> Result<String> {
+    let name = prepared.build.file_name().unwrap_or_default();
+    let name = name.to_string_lossy().into_owned();
     let log = paths::logs().join(format!("build-{name}.log"));
     let jobs = thread::available_parallelism().map_or(1, usize::from);
     let sh = Shell::new()?;
     let make = super::make(&sh, &prepared.source.tree, &prepared.build, config.arch)?
         .arg(format!("-j{jobs}"))
-        .arg(target);
+        .args(args);
     detail(&make);
     let mut bar = Bar::new(
         format!("building {name}"),
@@ -219,7 +290,7 @@ fn run(prepared: &Prepared, config: &Config, target: &str) -> Result<()> {
     bar.finish();
     let count = objects(&prepared.build);
     fs::write(prepared.build.join(COUNT), format!("{count}\n"))?;
-    Ok(())
+    Ok(output.text)
 }
 
 /// The first errors in a build's output, with the lines that belong to them.
@@ -249,7 +320,7 @@ fn errors(text: &str) -> String {
 /// As [`configure`], or kbuild cannot describe the crates.
 pub fn rust_project(base: &Base, config: &Config) -> Result<PathBuf> {
     let prepared = prepare(base, config)?;
-    config::write(&prepared.source, &prepared.build, config)?;
+    config::write(&prepared.source, &prepared.build, config, &prepared.wanted)?;
     let (source, build) = (&prepared.source.tree, &prepared.build);
     let sh = Shell::new()?;
     let make = super::make(&sh, source, build, config.arch)?.arg("rust-analyzer");

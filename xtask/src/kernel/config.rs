@@ -132,16 +132,15 @@ fn dropped(wanted: &Symbols, got: &Symbols) -> Vec<Dropped> {
     dropped
 }
 
-/// Makes the `.config` of a build directory; returns its path.
+/// Makes the `.config` of a build directory from the text of the fragments; returns its path.
 ///
 /// # Errors
 ///
 /// A symbol of a fragment did not survive (findings), or kbuild failed.
-pub fn write(source: &Source, build: &Path, config: &Config) -> Result<PathBuf> {
-    let text = wanted(config)?;
+pub fn write(source: &Source, build: &Path, config: &Config, text: &str) -> Result<PathBuf> {
     let target = build.join(".config");
     let stamp = build.join(".beanpod-configured");
-    let key = key(source, &text)?;
+    let key = key(source, text)?;
     let stamped = |target: &Path| {
         Some(format!(
             "{key:016x} {:016x}\n",
@@ -154,7 +153,7 @@ pub fn write(source: &Source, build: &Path, config: &Config) -> Result<PathBuf> 
     fs::create_dir_all(build).with_context(|| build.display().to_string())?;
     let fragment = build.join(".beanpod-fragment");
     let candidate = build.join(".beanpod-config");
-    fs::write(&fragment, &text)?;
+    fs::write(&fragment, text)?;
 
     let sh = Shell::new()?;
     for goal in ["allnoconfig", "olddefconfig"] {
@@ -166,7 +165,7 @@ pub fn write(source: &Source, build: &Path, config: &Config) -> Result<PathBuf> 
         detail(text.trim_end());
     }
     let got = fs::read_to_string(&candidate)?;
-    check(&text, &got, config, &source.tree)?;
+    check(text, &got, config, &source.tree)?;
     // kbuild starts over from a newer file, so an equal one must keep its time.
     if fs::read_to_string(&target).ok().as_deref() != Some(&got) {
         fs::rename(&candidate, &target)?;

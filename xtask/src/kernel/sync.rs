@@ -55,26 +55,35 @@ pub fn ensure(base: &Base, pristine: &Path, patched: bool) -> Result<Source> {
     } else {
         Overlay::new()
     };
+    lay(base, pristine, &name, &overlay)
+}
+
+/// Brings the source tree called `name` up to date: `base` with the files of `overlay`.
+///
+/// # Errors
+///
+/// The base or the cache cannot be read or written.
+pub fn lay(base: &Base, pristine: &Path, name: &str, overlay: &Overlay) -> Result<Source> {
     let files = match base {
         Base::Tree(_) => developer_files(pristine)?,
         _ => walk(pristine, &never)?,
     };
-    let tree = paths::source_tree(&name);
+    let tree = paths::source_tree(name);
     let manifest = paths::cache().join("tree").join(format!("{name}.manifest"));
     let lock_name = format!("tree-{name}");
 
     // Someone else may be building from the tree: wait only if it has to change.
     let lock = Lock::shared(&lock_name)?;
-    let plan = Plan::new(pristine, &files, &overlay, &tree, &manifest)?;
+    let plan = Plan::new(pristine, &files, overlay, &tree, &manifest)?;
     let (lock, present) = if plan.is_empty() {
         (lock, plan.present)
     } else {
         drop(lock);
         let lock = Lock::exclusive(&lock_name)?;
-        let plan = Plan::new(pristine, &files, &overlay, &tree, &manifest)?;
+        let plan = Plan::new(pristine, &files, overlay, &tree, &manifest)?;
         plan.apply(&tree)?;
         let present = walk(&tree, &never)?;
-        record(&manifest, &files, &overlay, &present)?;
+        record(&manifest, &files, overlay, &present)?;
         (lock.into_shared()?, present)
     };
     Ok(Source::new(tree, &present, Some(lock)))

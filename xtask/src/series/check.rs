@@ -146,12 +146,13 @@ impl<'a> Subject<'a> {
     /// The tree that kernels are built from is the base with the tip laid over it, and nothing else.
     ///
     /// The series' files are compared by content and mode, all others by name, kind and size; their
-    /// content is what the synchronisation of that tree has just compared.
+    /// content is what the synchronisation of that tree has just compared. A developer's own tree has
+    /// build products too, so that there only the series' files count (`whole` is false).
     ///
     /// # Errors
     ///
     /// A directory or a file cannot be read.
-    pub fn test_tree(&self, source_tree: &Path) -> Result<Row> {
+    pub fn test_tree(&self, source_tree: &Path, whole: bool) -> Result<Row> {
         let base = self.base_tree;
         let tip = tip_files(&self.topic.dir, base)?;
         let mut findings = Vec::new();
@@ -168,23 +169,25 @@ impl<'a> Subject<'a> {
                 Err(error) => findings.push(format!("{error:#}")),
             }
         }
-        let (base, source) = (names(base)?, names(source_tree)?);
-        let untouched = |path: &&PathBuf| !tip.contains_key(*path);
-        for path in base.keys().filter(untouched) {
-            if source.get(path) != base.get(path) {
-                findings.push(format!("{}: not as in the base", path.display()));
+        let mut detail = format!("{} files of the series by content", tip.len());
+        if whole {
+            let (base, source) = (names(base)?, names(source_tree)?);
+            detail += &format!(", all {} by name and size", source.len());
+            let untouched = |path: &&PathBuf| !tip.contains_key(*path);
+            for path in base.keys().filter(untouched) {
+                if source.get(path) != base.get(path) {
+                    findings.push(format!("{}: not as in the base", path.display()));
+                }
             }
-        }
-        for path in source.keys().filter(untouched) {
-            if !base.contains_key(path) {
-                findings.push(format!("{}: not from the series", path.display()));
+            for path in source.keys().filter(untouched) {
+                if !base.contains_key(path) {
+                    findings.push(format!("{}: not from the series", path.display()));
+                }
             }
         }
         let more = findings.len().saturating_sub(SHOWN);
         findings.truncate(SHOWN);
         findings.extend((more > 0).then(|| format!("and {more} more")));
-        let (ours, all) = (tip.len(), source.len());
-        let detail = format!("{ours} files of the series by content, all {all} by name and size");
         Ok(self.row("test tree", detail, findings))
     }
 
@@ -468,12 +471,12 @@ mod tests {
         write_tree(&tree, &read_tree(&fixture.base("7.3")).unwrap()).unwrap();
         with(&fixture, |subject| {
             write_tree(&tree, subject.composed.tip()).unwrap();
-            assert_eq!(subject.test_tree(&tree).unwrap().findings, [""; 0]);
+            assert_eq!(subject.test_tree(&tree, true).unwrap().findings, [""; 0]);
             let text = |path: &str| fs::read_to_string(tree.join(path)).unwrap();
 
             let source = text("kernel/cgroup/bc/bc.rs");
             fixture.base_file("composed", "kernel/cgroup/bc/bc.rs", "edited");
-            let row = subject.test_tree(&tree).unwrap();
+            let row = subject.test_tree(&tree, true).unwrap();
             assert_eq!(
                 row.findings,
                 ["kernel/cgroup/bc/bc.rs: not as in the series"]
@@ -483,7 +486,7 @@ mod tests {
             let makefile = text("Makefile");
             fixture.base_file("composed", "Makefile", "edited");
             fixture.base_file("composed", "kernel/cgroup/bc/stray.rs", "");
-            let row = subject.test_tree(&tree).unwrap();
+            let row = subject.test_tree(&tree, true).unwrap();
             assert_eq!(
                 row.findings,
                 [
@@ -495,7 +498,7 @@ mod tests {
             fs::remove_file(tree.join("kernel/cgroup/bc/stray.rs")).unwrap();
 
             fs::remove_file(tree.join("init/Kconfig")).unwrap();
-            let row = subject.test_tree(&tree).unwrap();
+            let row = subject.test_tree(&tree, true).unwrap();
             assert!(
                 row.findings[0].contains("init/Kconfig"),
                 "{:?}",

@@ -10,72 +10,75 @@ use clap::{Args, Subcommand};
 
 use super::check::{self, Subject};
 use super::report::{self, Outcome, Row};
-use super::{load, mail};
+use super::{as_finding, each, load, mail, refresh};
 use crate::exit::{Exit, Failure};
+use crate::kernel::{Base, fetch, sync};
 use crate::paths;
 
-/// Composes and checks the patch series.
-#[derive(Debug, Args)]
-pub struct Series {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
+/// What to do with a series.
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// Write the series as mails, ready to be reviewed, signed off and sent.
+pub enum Command {
+    /// Writes the series as mails, ready to be reviewed, signed off and sent.
     Build(Build),
-    /// Prove that the series applies, is what the tests ran on, and passes the kernel's checks.
+    /// Proves that the series applies, is what the tests run on, and passes the kernel's checks; on
+    /// every supported base unless one is chosen.
     Check(Check),
+    /// Rewrites the hunks in the patches: counts, lines and context.
+    Refresh(Refresh),
 }
 
+/// Options of `refresh`.
 #[derive(Debug, Args)]
-struct Build {
+pub struct Refresh {
     /// Directory below `patches/`, or the path of such a directory.
     #[arg(default_value = "bc")]
     topic: String,
-    /// The kernel that the series is for.
-    #[arg(long, default_value = "7.3")]
-    base: String,
+}
+
+/// Options of `build`.
+#[derive(Debug, Args)]
+pub struct Build {
+    /// Directory below `patches/`, or the path of such a directory.
+    #[arg(default_value = "bc")]
+    topic: String,
     /// Where the mails go; those of an earlier run are replaced [default: out/series/TOPIC].
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Add your Signed-off-by; you certify the developer's certificate of origin by that.
+    /// Adds your Signed-off-by; you certify the developer's certificate of origin by that.
     #[arg(long)]
     signoff: bool,
-    /// Add `Assisted-by: TEXT` to every patch (Documentation/process/coding-assistants.rst).
+    /// Adds `Assisted-by: TEXT` to every patch (Documentation/process/coding-assistants.rst).
     #[arg(long, value_name = "TEXT")]
     assisted_by: Vec<String>,
     /// The number of this posting of the series.
-    #[arg(long, short = 'v', default_value_t = 1)]
+    #[arg(long, default_value_t = 1)]
     reroll_count: u32,
-    /// Ask for comments only.
+    /// Asks for comments only.
     #[arg(long)]
     rfc: bool,
 }
 
+/// Options of `check`.
 #[derive(Debug, Args)]
-struct Check {
+pub struct Check {
     /// Directory below `patches/`, or the path of such a directory.
     #[arg(default_value = "bc")]
     topic: String,
-    /// A kernel to check on; may be given several times.
-    #[arg(long, default_values = ["7.3", "7.2"])]
-    base: Vec<String>,
-    /// Print the result as JSON.
+    /// Builds and boots every commit, on the primary base unless one is chosen.
     #[arg(long)]
-    json: bool,
+    each: bool,
 }
 
-/// Runs a verb to its exit code.
+/// Runs a command: `build` on one base, `check` on several.
 ///
 /// # Errors
 ///
-/// What the verb could not do; findings of `check` are not an error.
-pub fn run(series: &Series) -> Result<Exit> {
-    match &series.verb {
-        Verb::Build(build) => run_build(build),
-        Verb::Check(check) => run_check(check),
+/// What could not be done, or what was found.
+pub fn run(command: &Command, base: &Base, bases: &[Base], json: bool) -> Result<()> {
+    match command {
+        Command::Build(build) => run_build(build, base),
+        Command::Check(check) => run_check(check, bases, json),
+        Command::Refresh(refresh) => run_refresh(refresh, base),
     }
 }
 
@@ -87,18 +90,8 @@ fn topic_dir(topic: &str) -> PathBuf {
     }
 }
 
-fn base_tree(base: &str) -> Result<PathBuf> {
-    let tree = paths::base_tree(base);
-    if !tree.join("Makefile").is_file() {
-        let what = format!("there is no kernel {base} in {}", tree.display());
-        let fix = format!("cargo xtask kernel fetch --base {base}");
-        return Err(Failure::new(Exit::Skipped, what).fix(fix).into());
-    }
-    Ok(tree)
-}
-
-fn run_build(args: &Build) -> Result<Exit> {
-    let base_tree = base_tree(&args.base)?;
+fn run_build(args: &Build, base: &Base) -> Result<()> {
+    let base_tree = fetch::ensure(base)?;
     let (topic, composed) = load(&topic_dir(&args.topic), &base_tree)?;
     let out = match &args.out {
         Some(out) => std::path::absolute(out)?,
@@ -118,7 +111,7 @@ fn run_build(args: &Build) -> Result<Exit> {
     for line in to_do(&options, topic.cover.is_some(), &base_tree, &out) {
         eprintln!("{line}");
     }
-    Ok(Exit::Pass)
+    Ok(())
 }
 
 /// What no tool can do for who sends the mails.
@@ -144,19 +137,41 @@ fn to_do(options: &mail::Options, cover: bool, base_tree: &Path, out: &Path) -> 
     lines
 }
 
-fn run_check(args: &Check) -> Result<Exit> {
+fn run_refresh(args: &Refresh, base: &Base) -> Result<()> {
+    let dir = topic_dir(&args.topic);
+    let (changed, all) = as_finding(&dir, refresh::refresh(&dir, &fetch::ensure(base)?))?;
+    for name in changed {
+        println!("{}", dir.join(name).display());
+    }
+    if !all {
+        eprintln!(
+            "{} has overrides: only the counts were looked at",
+            base.name()
+        );
+    }
+    Ok(())
+}
+
+fn run_check(args: &Check, bases: &[Base], json: bool) -> Result<()> {
     let dir = topic_dir(&args.topic);
     let rustfmt = env::var("RUSTFMT").unwrap_or_else(|_| "rustfmt".into());
     let mut rows = Vec::new();
     let mut allow_lists = Vec::new();
-    for base in &args.base {
-        eprintln!("checking {} on {base} ...", args.topic);
-        let base_tree = base_tree(base)?;
+    let mut done: Vec<Base> = Vec::new();
+    for base in bases {
+        let (base, base_tree) = fetch::resolve(base)?;
+        // One that the archive has no more was replaced by the next.
+        if done.contains(&base) {
+            continue;
+        }
+        let name = base.name();
+        done.push(base.clone());
+        eprintln!("checking {} on {name} ...", args.topic);
         let (topic, composed) = match load(&dir, &base_tree) {
             Ok(loaded) => loaded,
             Err(error) => {
                 rows.push(Row::ran(
-                    base,
+                    &name,
                     "compose",
                     String::new(),
                     vec![format!("{error:#}")],
@@ -170,17 +185,17 @@ fn run_check(args: &Check) -> Result<Exit> {
         let subject = Subject::new(&topic, &composed, &base_tree)?;
         rows.push(subject.git_am()?);
         rows.push(subject.patch()?);
-        rows.push(match paths::source_tree(base) {
-            tree if tree.is_dir() => subject.test_tree(&tree)?,
-            tree => {
-                let why = format!("there is no {}", tree.display());
-                Row::skipped(&composed.version, "test tree", why)
-            }
-        });
+        let source = sync::ensure(&base, &base_tree, true)?;
+        rows.push(subject.test_tree(&source.tree, !matches!(base, Base::Tree(_)))?);
+        drop(source);
         rows.push(subject.rustfmt(&rustfmt)?);
         let (row, allow) = subject.checkpatch()?;
         rows.push(row);
         allow_lists.push(allow);
+        rows.push(each::clippy(&composed, &base)?);
+        if args.each && done.len() == 1 {
+            rows.push(each::commits(&topic, &composed, &base)?);
+        }
     }
     if let [first, rest @ ..] = allow_lists.as_slice() {
         let unused = first.unused().filter(|entry| {
@@ -193,20 +208,26 @@ fn run_check(args: &Check) -> Result<Exit> {
         let detail = "every entry is needed on some base".to_owned();
         rows.push(Row::ran("all", "checkpatch-allow", detail, unused));
     }
-    if args.json {
+    if json {
         println!("{}", serde_json::to_string_pretty(&rows)?);
     } else {
         print!("{}", report::text(&rows));
     }
-    Ok(exit_of(&rows))
+    conclude(&rows)
 }
 
 /// Findings win over checks that could not run.
-fn exit_of(rows: &[Row]) -> Exit {
-    let any = |outcome| rows.iter().any(|row| row.outcome == outcome);
-    match (any(Outcome::Fail), any(Outcome::Skip)) {
-        (true, _) => Exit::Findings,
-        (false, true) => Exit::Skipped,
-        (false, false) => Exit::Pass,
-    }
+fn conclude(rows: &[Row]) -> Result<()> {
+    let names = |outcome| -> Vec<String> {
+        let rows = rows.iter().filter(|row| row.outcome == outcome);
+        rows.map(|row| format!("{} on {}", row.check, row.base))
+            .collect()
+    };
+    let (failed, skipped) = (names(Outcome::Fail), names(Outcome::Skip));
+    let failure = match (failed.as_slice(), skipped.as_slice()) {
+        ([], []) => return Ok(()),
+        ([], skipped) => Failure::new(Exit::Skipped, format!("not run: {}", skipped.join(", "))),
+        (failed, _) => Failure::new(Exit::Findings, format!("failed: {}", failed.join(", "))),
+    };
+    Err(failure.into())
 }

@@ -7,7 +7,6 @@
 //! is un-applied from the last one down to the commit that adds the file.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,6 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::File;
 use super::hunk::{self, Direction, FileDiff};
 use super::topic::{Override, Topic};
+use crate::kernel;
 
 /// The touched files that exist at one stage.
 pub type Tree = BTreeMap<PathBuf, File>;
@@ -45,7 +45,8 @@ impl Composed {
 ///
 /// Whatever does not fit, by patch and file.
 pub fn compose(topic: &Topic, base_tree: &Path) -> Result<Composed> {
-    let (base, version) = kernel_version(base_tree)?;
+    let version = kernel::version(base_tree)?;
+    let base = series_of(&version);
     let none = BTreeMap::new();
     let overrides = topic.overrides.get(&base).unwrap_or(&none);
     let mut composed = Composed {
@@ -202,26 +203,7 @@ fn base_file(base_tree: &Path, path: &Path) -> Result<Option<File>> {
     path.is_file().then(|| File::read(&path)).transpose()
 }
 
-/// `("7.3", "7.3.4")` as the top of a kernel's Makefile says.
-pub fn kernel_version(tree: &Path) -> Result<(String, String)> {
-    let path = tree.join("Makefile");
-    let text = fs::read_to_string(&path)
-        .with_context(|| format!("{} is not a kernel tree", tree.display()))?;
-    let value = |key: &str| {
-        text.lines()
-            .take(10)
-            .filter_map(|line| line.split_once('='))
-            .find(|(name, _)| name.trim() == key)
-            .map(|(_, value)| value.trim())
-            .with_context(|| format!("{} has no {key}", path.display()))
-    };
-    let (major, minor) = (value("VERSION")?, value("PATCHLEVEL")?);
-    let (point, extra) = (value("SUBLEVEL")?, value("EXTRAVERSION")?);
-    let base = format!("{major}.{minor}");
-    // As `make kernelversion` says it, without the `.0` that nobody writes.
-    let version = match point {
-        "0" => format!("{base}{extra}"),
-        _ => format!("{base}.{point}{extra}"),
-    };
-    Ok((base, version))
+/// `7.3` of `7.3.4`: what directories of overrides are named after.
+fn series_of(version: &str) -> String {
+    version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".")
 }

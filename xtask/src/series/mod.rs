@@ -7,10 +7,12 @@ mod allow;
 mod check;
 pub mod cli;
 pub mod compose;
+mod each;
 mod git;
 pub mod hunk;
 pub mod layout;
 mod mail;
+mod refresh;
 mod report;
 pub mod topic;
 
@@ -31,7 +33,7 @@ pub use compose::Composed;
 pub use topic::Topic;
 
 /// A file of the kernel tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Hash, PartialEq, Eq)]
 pub struct File {
     /// Every byte of it; shared by the stages that do not change it.
     pub content: Rc<[u8]>,
@@ -67,7 +69,12 @@ pub fn load(topic_dir: &Path, base_tree: &Path) -> Result<(Topic, Composed)> {
         let composed = compose::compose(&topic, base_tree)?;
         Ok((topic, composed))
     };
-    load().map_err(|error: anyhow::Error| {
+    as_finding(topic_dir, load())
+}
+
+/// Blames an error that nothing else is to blame for on the topic.
+fn as_finding<T>(topic_dir: &Path, result: Result<T>) -> Result<T> {
+    result.map_err(|error| {
         if error.downcast_ref::<Failure>().is_some() {
             return error;
         }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use xshell::{Shell, cmd};
 
 use super::hunk::{self, Direction};
-use super::{Composed, compose, load, tip_files, topic};
+use super::{Composed, load, tip_files, topic};
 use crate::cmd;
 use crate::exit::{self, Exit};
 
@@ -704,12 +704,18 @@ fn a_message_has_a_subject_and_a_body() {
 }
 
 #[test]
-fn the_version_comes_from_the_makefile() {
+fn a_base_is_named_without_its_point_release() {
     let fixture = Fixture::new();
-    let version = compose::kernel_version(&fixture.base("7.2")).unwrap();
-    assert_eq!(version, ("7.2".into(), "7.2.9".into()));
+    let composed = fixture.composed("7.2");
+    assert_eq!(
+        (composed.base.as_str(), composed.version.as_str()),
+        ("7.2", "7.2.9")
+    );
     let makefile = "VERSION = 7\nPATCHLEVEL = 4\nSUBLEVEL = 0\nEXTRAVERSION = -rc1\n";
     fixture.base_file("7.3", "Makefile", makefile);
-    let version = compose::kernel_version(&fixture.base("7.3")).unwrap();
-    assert_eq!(version, ("7.4".into(), "7.4-rc1".into()));
+    let composed = fixture.composed("7.3");
+    assert_eq!(
+        (composed.base.as_str(), composed.version.as_str()),
+        ("7.4", "7.4.0-rc1")
+    );
 }

@@ -207,6 +207,35 @@ fn is_patch_name(name: &str) -> bool {
         && name.ends_with(".patch")
 }
 
+/// Every patch of a topic, those of its bases included.
+///
+/// # Errors
+///
+/// A directory cannot be read.
+pub fn patch_files_below(dir: &Path) -> Result<Vec<String>> {
+    let mut names = patch_files(dir)?;
+    for base in bases(dir)? {
+        let of_base = patch_files(&dir.join(&base))?;
+        names.extend(of_base.into_iter().map(|name| format!("{base}/{name}")));
+    }
+    Ok(names)
+}
+
+/// The directories of overrides.
+fn bases(dir: &Path) -> Result<Vec<String>> {
+    let mut bases = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if let Ok(name) = entry.file_name().into_string() {
+            if name != "files" && entry.path().is_dir() {
+                bases.push(name);
+            }
+        }
+    }
+    bases.sort();
+    Ok(bases)
+}
+
 fn patch_files(dir: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(dir).with_context(|| dir.display().to_string())? {
@@ -262,6 +291,20 @@ fn listed<'a>(text: &'a str, first: &mut usize, key: &str) -> Result<(Vec<PathBu
     Ok((paths, rest))
 }
 
+/// A patch up to where its diff begins.
+///
+/// # Errors
+///
+/// A line of the lists that precede the diff is malformed.
+pub fn without_diff(text: &str) -> Result<&str> {
+    let (_, tail, mut first) = split(text);
+    let mut rest = tail;
+    for key in ["new", "drop"] {
+        (_, rest) = listed(rest, &mut first, key)?;
+    }
+    Ok(&text[..text.len() - rest.len()])
+}
+
 fn parse_patch(name: &str, text: &str) -> Result<Patch> {
     let (head, tail, mut first) = split(text);
     let Some(head) = head.strip_prefix("Subject: ") else {
@@ -315,14 +358,8 @@ fn read_overrides(
     patches: &[Patch],
 ) -> Result<BTreeMap<String, BTreeMap<String, Override>>> {
     let mut overrides = BTreeMap::new();
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        let Some(base) = path.file_name().and_then(|name| name.to_str()) else {
-            continue;
-        };
-        if base == "files" || !path.is_dir() {
-            continue;
-        }
+    for base in bases(dir)? {
+        let path = dir.join(&base);
         let mut of_base = BTreeMap::new();
         for name in patch_files(&path)? {
             let shown = format!("{base}/{name}");
@@ -332,7 +369,7 @@ fn read_overrides(
             let parsed = parse_override(&text).context(shown)?;
             of_base.insert(name, parsed);
         }
-        overrides.insert(base.to_owned(), of_base);
+        overrides.insert(base, of_base);
     }
     Ok(overrides)
 }
