@@ -423,13 +423,7 @@ mod tests {
     #[test]
     fn a_requirement_is_found_old_or_missing() {
         const NOTHING: Get = Get::Apt(&[]);
-        let state = |look_| look(&need("x", "test", NOTHING, look_).at_least("llvm")).state;
-        let version = |text| {
-            Some(Found {
-                version: Version::find(text),
-            })
-        };
-        let _ = version;
+        let state = |found| look(&need("x", "test", NOTHING, found).at_least("llvm")).state;
         assert_eq!(state(|| None), State::Missing);
         assert_eq!(
             state(|| Some(Found {

@@ -38,6 +38,8 @@ pub enum Unit {
     Bytes,
     /// Things of the given plural name.
     Count(&'static str),
+    /// Hundredths of something that has no better measure.
+    Percent,
 }
 
 /// One long step under way.
@@ -149,8 +151,9 @@ fn style(unit: Unit, total: bool) -> ProgressStyle {
             "{msg} [{bar:25}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left"
         }
         (Unit::Bytes, false) => "{spinner} {msg}: {bytes}, {elapsed}",
+        (Unit::Percent, true) => "{msg} [{bar:25}] {percent} %, {eta} left",
         (Unit::Count(_), true) => "{msg} [{bar:25}] {pos} of {len}, {percent} %, {eta} left",
-        (Unit::Count(_), false) => "{spinner} {msg}: {pos}, {elapsed}",
+        (_, false) => "{spinner} {msg}: {pos}, {elapsed}",
     };
     ProgressStyle::with_template(template)
         .expect("the templates are constant")
@@ -161,13 +164,14 @@ impl State {
     fn amount(&self, number: u64) -> String {
         match self.unit {
             Unit::Bytes => HumanBytes(number).to_string(),
+            Unit::Percent => format!("{number} %"),
             Unit::Count(_) => number.to_string(),
         }
     }
 
     fn noun(&self) -> String {
         match self.unit {
-            Unit::Bytes => String::new(),
+            Unit::Bytes | Unit::Percent => String::new(),
             Unit::Count(noun) => format!(" {noun}"),
         }
     }
@@ -181,10 +185,13 @@ impl State {
             return format!("{what}: {done}{noun} after {}", duration(elapsed));
         };
         let percent = self.done * 100 / total;
-        let mut line = format!(
-            "{what}: {done} of {}{noun} ({percent} %)",
-            self.amount(total)
-        );
+        let mut line = match self.unit {
+            Unit::Percent => format!("{what}: {percent} %"),
+            _ => format!(
+                "{what}: {done} of {}{noun} ({percent} %)",
+                self.amount(total)
+            ),
+        };
         if self.done > 0 && self.done < total {
             let left = elapsed.as_secs_f64() * (total - self.done) as f64 / self.done as f64;
             line += &format!(", about {} left", duration(Duration::from_secs_f64(left)));
@@ -193,9 +200,16 @@ impl State {
     }
 
     fn last_line(&self, elapsed: Duration) -> String {
-        let done = self.amount(self.done);
+        let what = &self.what;
         let took = duration(elapsed);
-        format!("{}: {done}{} in {took}", self.what, self.noun())
+        match self.unit {
+            Unit::Percent => format!("{what}: done in {took}"),
+            _ => format!(
+                "{what}: {}{} in {took}",
+                self.amount(self.done),
+                self.noun()
+            ),
+        }
     }
 }
 
@@ -251,6 +265,14 @@ mod tests {
             state(Unit::Bytes, 0, Some(0)).line(Duration::ZERO),
             "building um: 0 B after 0.0 s"
         );
+    }
+
+    #[test]
+    fn percentages_are_not_counted_twice() {
+        let state = state(Unit::Percent, 50, Some(100));
+        let took = Duration::from_secs(20);
+        assert_eq!(state.line(took), "building um: 50 %, about 20 s left");
+        assert_eq!(state.last_line(took), "building um: done in 20 s");
     }
 
     #[test]

@@ -29,9 +29,6 @@ pub fn ensure() -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    for requirement in &missing {
-        eprintln!("missing: {} ({})", requirement.name, requirement.why);
-    }
     if env::var_os(NO_INSTALL).is_some_and(|value| value == "1") {
         return report(&missing);
     }
@@ -54,7 +51,10 @@ fn missing() -> Vec<&'static Requirement> {
 }
 
 /// What to do by hand; an error only if the tool cannot work as it is.
-fn report(missing: &[&Requirement]) -> Result<()> {
+fn report(missing: &[&'static Requirement]) -> Result<()> {
+    for requirement in missing {
+        eprintln!("missing: {} ({})", requirement.name, requirement.why);
+    }
     let commands = commands(missing)?;
     let fix = commands.join(" && ");
     if missing.iter().all(|requirement| requirement.optional) {
@@ -70,10 +70,10 @@ fn report(missing: &[&Requirement]) -> Result<()> {
 }
 
 /// The commands that install what is missing.
-fn commands(missing: &[&Requirement]) -> Result<Vec<String>> {
+fn commands(missing: &[&'static Requirement]) -> Result<Vec<String>> {
     let mut commands = Vec::new();
     let packages = packages(missing, &known(missing)?);
-    let names: Vec<_> = packages.into_values().flatten().collect();
+    let names: Vec<_> = packages.into_iter().flat_map(|(_, names)| names).collect();
     if !names.is_empty() {
         let sudo = if is_root() { "" } else { "sudo " };
         let names = names.join(" ");
@@ -101,9 +101,9 @@ fn commands(missing: &[&Requirement]) -> Result<Vec<String>> {
     Ok(commands)
 }
 
-fn install(missing: &[&Requirement]) -> Result<()> {
-    let wants_apt = |need: &&&Requirement| matches!(need.get, Get::Apt(_));
-    let by_apt: Vec<&Requirement> = missing.iter().filter(wants_apt).copied().collect();
+fn install(missing: &[&'static Requirement]) -> Result<()> {
+    let wants_apt = |need: &&&'static Requirement| matches!(need.get, Get::Apt(_));
+    let by_apt: Vec<&'static Requirement> = missing.iter().filter(wants_apt).copied().collect();
     if !by_apt.is_empty() {
         install_packages(&by_apt)?;
     }
@@ -126,7 +126,7 @@ fn install(missing: &[&Requirement]) -> Result<()> {
 /// The versions that apt could install, by package.
 type Known = BTreeMap<String, Version>;
 
-fn known(missing: &[&Requirement]) -> Result<Known> {
+fn known(missing: &[&'static Requirement]) -> Result<Known> {
     let names: Vec<&str> = missing
         .iter()
         .filter_map(|requirement| match requirement.get {
@@ -175,26 +175,28 @@ fn candidate(text: &str) -> Option<Version> {
     Version::of_package(text).or_else(|| Version::find("0.0"))
 }
 
-/// The packages to install for each requirement; the last group when apt knows none whole.
-fn packages<'a>(missing: &[&'a Requirement], known: &Known) -> BTreeMap<&'a str, Vec<&'a str>> {
-    let mut packages = BTreeMap::new();
-    for requirement in missing {
-        if let Get::Apt(groups) = requirement.get {
-            let group = groups
-                .iter()
-                .find(|group| suits(group, requirement, known))
-                .or(groups.last());
-            packages.insert(
-                requirement.name,
-                group.map_or(vec![], |group| group.to_vec()),
-            );
-        }
-    }
-    // Several requirements may come with one group.
+/// The packages to install for each requirement; the last group when apt knows none whole. Those of
+/// a group that several requirements share stand with the first.
+fn packages(
+    missing: &[&'static Requirement],
+    known: &Known,
+) -> Vec<(&'static Requirement, Vec<&'static str>)> {
     let mut seen = Vec::new();
-    for names in packages.values_mut() {
+    let mut packages = Vec::new();
+    for requirement in missing {
+        let Get::Apt(groups) = requirement.get else {
+            continue;
+        };
+        let group = groups
+            .iter()
+            .find(|group| suits(group, requirement, known))
+            .or(groups.last());
+        let mut names = group.map_or(vec![], |group| group.to_vec());
         names.retain(|name| !seen.contains(name));
         seen.extend(names.iter().copied());
+        if !names.is_empty() {
+            packages.push((*requirement, names));
+        }
     }
     packages
 }
@@ -234,11 +236,11 @@ fn as_root<'a>(sh: &'a Shell, args: &[&str]) -> Result<Cmd<'a>> {
     Ok(cmd!(sh, "sudo -n env {args...}"))
 }
 
-fn install_packages(missing: &[&Requirement]) -> Result<()> {
+fn install_packages(missing: &[&'static Requirement]) -> Result<()> {
     let mut known = known(missing)?;
     let unknown = |known: &Known| {
         let packages = packages(missing, known);
-        let names = packages.into_values().flatten();
+        let names = packages.into_iter().flat_map(|(_, names)| names);
         names.filter(|name| !known.contains_key(*name)).count()
     };
     let sh = Shell::new()?;
@@ -257,14 +259,10 @@ fn install_packages(missing: &[&Requirement]) -> Result<()> {
         return Err(infrastructure(what).fix(fix).into());
     }
     let packages = packages(missing, &known);
-    for requirement in missing {
-        let names = packages.get(requirement.name).map(Vec::as_slice);
-        let names = names.unwrap_or_default().join(" ");
-        if !names.is_empty() {
-            eprintln!("installing {names}: {}", requirement.why);
-        }
+    for (requirement, names) in &packages {
+        eprintln!("installing {}: {}", names.join(" "), requirement.why);
     }
-    let names: Vec<&str> = packages.into_values().flatten().collect();
+    let names: Vec<&str> = packages.into_iter().flat_map(|(_, names)| names).collect();
     let mut args = vec![
         "DEBIAN_FRONTEND=noninteractive",
         "apt-get",
@@ -280,7 +278,7 @@ fn install_packages(missing: &[&Requirement]) -> Result<()> {
     args.extend(&names);
     let log = paths::logs().join("setup-apt.log");
     // The first half of the bar is the download, the second the installation.
-    let mut bar = Bar::new("installing packages", Unit::Count("percent"), Some(100));
+    let mut bar = Bar::new("installing packages", Unit::Percent, Some(100));
     cmd::run(as_root(&sh, &args)?)
         .limit(Duration::from_secs(3600))
         .log(&log)
@@ -366,9 +364,7 @@ mod tests {
 
     fn chosen(name: &str, packages: &[(&str, &str)]) -> Vec<&'static str> {
         let missing = [requirement(name)];
-        super::packages(&missing, &known(packages))
-            .remove(name)
-            .unwrap()
+        super::packages(&missing, &known(packages)).remove(0).1
     }
 
     #[test]
@@ -400,8 +396,8 @@ mod tests {
     fn a_group_shared_by_requirements_is_installed_once() {
         let missing = [requirement("rustc"), requirement("clippy")];
         let packages = super::packages(&missing, &known(&[]));
-        let names: Vec<_> = packages.into_values().flatten().collect();
-        assert_eq!(names.iter().filter(|name| **name == "rustc").count(), 1);
+        let owners: Vec<_> = packages.iter().map(|(owner, _)| owner.name).collect();
+        assert_eq!(owners, ["rustc"]);
     }
 
     #[test]
