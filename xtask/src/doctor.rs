@@ -11,6 +11,7 @@ use serde::Serialize;
 use xshell::{Shell, cmd};
 
 use crate::exit::{Exit, Failure};
+use crate::probe::{self, Kvm};
 use crate::toolchain::{self, Version, program};
 use crate::{cmd, paths};
 
@@ -368,9 +369,31 @@ pub fn look(requirement: &Requirement) -> Row {
     }
 }
 
-/// The state of the machine, one row for each requirement.
+/// The state of the machine, one row for each requirement and one for the accelerator.
 pub fn rows() -> Vec<Row> {
-    REQUIREMENTS.iter().map(look).collect()
+    let mut rows: Vec<_> = REQUIREMENTS.iter().map(look).collect();
+    rows.push(accelerator(&probe::kvm()));
+    rows
+}
+
+/// What runs guests, which is a matter of trying.
+fn accelerator(kvm: &Kvm) -> Row {
+    let (name, because) = match kvm {
+        Kvm::Works(seconds) => ("KVM", format!("a guest booted in {seconds:.1} s")),
+        Kvm::Broken(reason) => {
+            let reason = reason.lines().next().unwrap_or_default();
+            ("TCG", format!("KVM does not work: {reason}"))
+        }
+        Kvm::NotProbed => ("TCG", "KVM is tried once there is a kernel".into()),
+    };
+    Row {
+        name: "accelerator".into(),
+        state: State::Found,
+        version: Some(name.into()),
+        minimum: None,
+        optional: true,
+        why: format!("runs QEMU's guests; {because}"),
+    }
 }
 
 /// Shows the state of the machine.
@@ -453,6 +476,17 @@ mod tests {
         assert!(row(State::Old, false).stops());
         assert!(!row(State::Missing, true).stops());
         assert!(!row(State::Found, false).stops());
+    }
+
+    #[test]
+    fn the_accelerator_is_named_with_its_reason() {
+        let broken = accelerator(&Kvm::Broken("the guest\nhung".into()));
+        assert_eq!(broken.version.as_deref(), Some("TCG"));
+        assert!(broken.why.ends_with("KVM does not work: the guest"));
+        assert!(!broken.stops());
+        let works = accelerator(&Kvm::Works(3.21));
+        assert_eq!(works.version.as_deref(), Some("KVM"));
+        assert!(works.why.ends_with("in 3.2 s"), "{}", works.why);
     }
 
     #[test]

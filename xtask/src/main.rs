@@ -251,7 +251,10 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             series::cli::run(command, &global.base()?, &global.bases()?, global.json)
         }
         Command::Setup => setup::ensure(),
-        Command::Test(args) => return test::run(args, &global.base()?, global.json),
+        Command::Test(args) => {
+            setup::ensure()?;
+            return test::run(args, &global.base()?, global.json);
+        }
     }?;
     Ok(Exit::Pass.into())
 }
