@@ -311,8 +311,8 @@ pub fn make_args() -> Result<Vec<String>> {
     }
     if let Some(ccache) = program("ccache") {
         let (ccache, clang) = (ccache.display(), llvm.clang.display());
+        // Not for HOSTCC: kbuild gives that to rustc as the name of one program, the linker.
         args.push(format!("CC={ccache} {clang}"));
-        args.push(format!("HOSTCC={ccache} {clang}"));
     }
     // The same input gives the same kernel, on whatever machine and day it is built.
     args.extend(
