@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What runs inside a guest: containers, bombs, work and measured operations.
+//!
+//! It is linked statically, because a guest may have no libraries, and reports in lines of words that
+//! the host tool reads.
+
+mod bench;
+mod bomb;
+mod container;
+mod work;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measures what an operation costs, in nanoseconds of the guest's clock.
+    Bench {
+        /// How often each operation is done.
+        #[arg(long, default_value_t = 2000)]
+        iterations: u32,
+        /// The operations; all of them unless said.
+        operations: Vec<bench::Operation>,
+    },
+    /// Runs a command in a container: a cgroup and a pid namespace of its own.
+    Container {
+        /// The cgroup, as a path in the cgroup file system.
+        cgroup: PathBuf,
+        /// The command that is the container's first process.
+        #[arg(required = true, trailing_var_arg = true)]
+        command: Vec<String>,
+    },
+    /// Opens files and keeps them until that was refused often enough.
+    FileBomb {
+        /// After how many refusals it stops.
+        #[arg(long)]
+        refusals: u32,
+    },
+    /// Makes processes that make processes until that was refused often enough. Only for the first
+    /// process of a pid namespace, which takes all others with it.
+    ForkBomb {
+        /// After how many refusals it stops.
+        #[arg(long)]
+        refusals: u32,
+    },
+    /// Makes processes and opens files in moderation.
+    Work {
+        /// How often.
+        #[arg(long)]
+        rounds: u32,
+    },
+}
+
+fn main() -> Result<ExitCode> {
+    match Cli::parse().command {
+        Command::Bench {
+            iterations,
+            operations,
+        } => bench::run(iterations, &operations)?,
+        Command::Container { cgroup, command } => return container::run(&cgroup, &command),
+        Command::FileBomb { refusals } => bomb::files(refusals)?,
+        Command::ForkBomb { refusals } => bomb::processes(refusals)?,
+        Command::Work { rounds } => return work::run(rounds),
+    }
+    Ok(ExitCode::SUCCESS)
+}
