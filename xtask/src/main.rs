@@ -3,8 +3,10 @@
 //! Builds, tests and prepares the beanpod patch series.
 
 mod apt;
+mod bench;
 mod clean;
 mod cmd;
+mod demo;
 mod doctor;
 mod exit;
 mod guest;
@@ -20,6 +22,7 @@ mod setup;
 mod splat;
 mod test;
 mod toolchain;
+mod workload;
 
 use std::env;
 use std::ffi::OsString;
@@ -110,12 +113,16 @@ enum Series {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measures what the series costs, in instructions.
+    Bench(bench::Args),
     /// Removes build and composed trees.
     Clean {
         /// Removes fetched sources and installed tools as well.
         #[arg(long)]
         all: bool,
     },
+    /// Shows two containers in a guest, one refused at its limits, the other undisturbed.
+    Demo,
     /// Shows what is here, what is missing, and versions against the kernel's minimum.
     Doctor,
     /// Fetches, configures and builds kernels.
@@ -240,10 +247,12 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<ExitCode> {
     let global = &cli.global;
     match &cli.command {
+        Command::Bench(args) => return bench::run(args, &global.base()?, global.json),
         Command::Clean { all } => {
             let freed = clean::run(*all)?;
             print(global, &freed, &freed.text())
         }
+        Command::Demo => return demo::run(&global.base()?),
         Command::Doctor => doctor::run_doctor(global.json),
         Command::Kernel { command } => kernel(command, global),
         Command::Run(args) => return run::run(args, &global.base()?),

@@ -53,7 +53,11 @@ impl Operation {
 /// An operation fails.
 pub fn run(iterations: u32, operations: &[Operation]) -> Result<()> {
     let all = Operation::value_variants();
-    let operations = if operations.is_empty() { all } else { operations };
+    let operations = if operations.is_empty() {
+        all
+    } else {
+        operations
+    };
     for operation in operations {
         // Caches of the kernel, and of the emulator, fill in the first round.
         for _ in 0..iterations / 10 + 1 {
@@ -66,7 +70,10 @@ pub fn run(iterations: u32, operations: &[Operation]) -> Result<()> {
         let end = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?);
         let name = operation.to_possible_value();
         let name = name.as_ref().map_or("", |value| value.get_name());
-        println!("bench {name} {:.2}", (end - start).as_nanos() as f64 / f64::from(iterations));
+        println!(
+            "bench {name} {:.2}",
+            (end - start).as_nanos() as f64 / f64::from(iterations)
+        );
     }
     Ok(())
 }

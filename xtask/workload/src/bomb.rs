@@ -35,7 +35,10 @@ pub fn files(refusals: u32) -> Result<()> {
             Err(error) => bail!("open: {error}"),
         }
     }
-    println!("file-bomb made={} refused={refused} errno=ENFILE", kept.len());
+    println!(
+        "file-bomb made={} refused={refused} errno=ENFILE",
+        kept.len()
+    );
     Ok(())
 }
 
@@ -47,7 +50,9 @@ pub fn files(refusals: u32) -> Result<()> {
 /// there are too many.
 pub fn processes(refusals: u32) -> Result<()> {
     if getpid().as_raw() != 1 {
-        bail!("a fork bomb has to be the first process of a pid namespace, so that it can be ended");
+        bail!(
+            "a fork bomb has to be the first process of a pid namespace, so that it can be ended"
+        );
     }
     let size = NonZeroUsize::new(size_of::<Shared>()).unwrap_or(NonZeroUsize::MIN);
     // SAFETY: A new mapping, which nothing else knows.

@@ -22,6 +22,9 @@ pub fn run(cgroup: &Path, command: &[String]) -> Result<ExitCode> {
         .status()
         .with_context(|| command.join(" "))?;
     Ok(ExitCode::from(
-        status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(255),
+        status
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .unwrap_or(255),
     ))
 }

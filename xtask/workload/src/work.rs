@@ -26,7 +26,11 @@ pub fn run(rounds: u32) -> Result<ExitCode> {
         }
     }
     println!("work rounds={rounds} failed={failed}");
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// One process that opens some files; whether that was possible.
