@@ -265,18 +265,10 @@ fn install_packages(missing: &[&'static Requirement]) -> Result<()> {
     let names: Vec<&str> = packages.into_iter().flat_map(|(_, names)| names).collect();
     let mut args = vec![
         "DEBIAN_FRONTEND=noninteractive",
+        "bash",
+        "-c",
+        APT_WITH_STATUS,
         "apt-get",
-        "-y",
-        "-q",
-        "-o",
-        "Acquire::Retries=3",
-        "-o",
-        "APT::Status-Fd=1",
-        // A chroot may have no pseudo-terminals, and then maintainer scripts could not write.
-        "-o",
-        "Dpkg::Use-Pty=0",
-        "--no-install-recommends",
-        "install",
     ];
     args.extend(&names);
     let log = paths::logs().join("setup-apt.log");
@@ -294,6 +286,15 @@ fn install_packages(missing: &[&'static Requirement]) -> Result<()> {
     bar.finish();
     Ok(())
 }
+
+/// Installs packages with apt's status on standard output, between the messages of the packages. apt
+/// makes the status channel non-blocking, and maintainer scripts fail when they write to such a one
+/// while it is full, so it must not be the same pipe. Nor may they need a pseudo-terminal, which a
+/// chroot may not have.
+const APT_WITH_STATUS: &str = "set -o pipefail
+exec 4>&1
+apt-get -y -q -o Acquire::Retries=3 -o APT::Status-Fd=3 -o Dpkg::Use-Pty=0 \\
+  --no-install-recommends install \"$@\" 3>&1 >&4 2>&4 4>&- | cat";
 
 /// How far apt is, from a line of its status.
 fn apt_percent(line: &str) -> Option<u64> {
