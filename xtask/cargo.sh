@@ -103,7 +103,7 @@ if [ -n "$missing" ]; then
 	echo "installing $missing: $why (about half a minute)" >&2
 	# shellcheck disable=SC2086 # The list is made of words.
 	if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o Acquire::Retries=3 \
-		--no-install-recommends install $missing >"$log" 2>&1; then
+		-o Dpkg::Use-Pty=0 --no-install-recommends install $missing >"$log" 2>&1; then
 		tail -n 20 "$log" >&2
 		fail "installing $missing failed" "run the same command again, or install them by hand"
 	fi

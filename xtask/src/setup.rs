@@ -272,6 +272,9 @@ fn install_packages(missing: &[&'static Requirement]) -> Result<()> {
         "Acquire::Retries=3",
         "-o",
         "APT::Status-Fd=1",
+        // A chroot may have no pseudo-terminals, and then maintainer scripts could not write.
+        "-o",
+        "Dpkg::Use-Pty=0",
         "--no-install-recommends",
         "install",
     ];
