@@ -176,7 +176,10 @@ fn measure(
     script.limits.shutdown = Duration::from_secs(120);
     let console = guest::run_plain(kernel, script, Accelerator::Tcg)?;
     if console.outcome != Outcome::Exited(0) {
-        let what = console.outcome.trouble().unwrap_or("the measuring script failed");
+        let what = console
+            .outcome
+            .trouble()
+            .unwrap_or("the measuring script failed");
         let log = format!("read {}", console.log.display());
         let exit = match console.outcome.exit() {
             Exit::Pass => Exit::Findings,
@@ -237,7 +240,13 @@ fn median(sorted: &[f64]) -> f64 {
 fn show(costs: &[Cost], boots: u32) {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["operation", "state", "instructions", "more", "least .. most"]);
+    table.set_header([
+        "operation",
+        "state",
+        "instructions",
+        "more",
+        "least .. most",
+    ]);
     for cost in costs {
         let (least, most) = (cost.boots[0], cost.boots[cost.boots.len() - 1]);
         table.add_row([
@@ -266,14 +275,22 @@ mod tests {
 
     #[test]
     fn a_line_of_the_workload_is_read() {
-        assert_eq!(cost("bench open-close 12.5"), Some(("open-close".to_owned(), 12.5)));
+        assert_eq!(
+            cost("bench open-close 12.5"),
+            Some(("open-close".to_owned(), 12.5))
+        );
         assert_eq!(cost("work rounds=1 failed=0"), None);
     }
 
     #[test]
     fn differences_are_from_the_unpatched_kernel() {
         let found = (0..STATES.len())
-            .map(|at| (("pipe".to_owned(), at), vec![100.0 + at as f64, 90.0, 200.0]))
+            .map(|at| {
+                (
+                    ("pipe".to_owned(), at),
+                    vec![100.0 + at as f64, 90.0, 200.0],
+                )
+            })
             .collect();
         let costs = costs(found).unwrap();
         assert_eq!(costs[0].more, 0.0);

@@ -83,12 +83,13 @@ impl<'a> Run<'a> {
             }
             None => None,
         };
-        let (reader, writer) = std::io::pipe()?;
+        let (reader, writer) = os_pipe::pipe()?;
         self.command
             .stdin(Stdio::null())
             .stdout(writer.try_clone()?)
             .stderr(writer)
             .process_group(0);
+        die_with_parent(&mut self.command);
         let mut child = self
             .command
             .spawn()
@@ -155,6 +156,19 @@ impl<'a> Run<'a> {
         }
         .into())
     }
+}
+
+/// Has the command ended when this process ends: in a process group of its own it does not see Ctrl-C.
+fn die_with_parent(command: &mut Command) {
+    // SAFETY: The call is safe between fork and exec, where only such are.
+    unsafe {
+        command.pre_exec(
+            || match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            },
+        )
+    };
 }
 
 /// Ends a child that [`run`] started, with everything that it started itself.

@@ -154,14 +154,14 @@ fn boot(kernel: &Kernel) -> Result<Kvm> {
     script.cmdline.push("kunit.enable=0".to_owned());
     let console = guest::run_plain(kernel, script, Accelerator::Kvm)?;
     let seconds = console.time.as_secs_f64();
-    let log = console.log.display();
     Ok(match console.outcome {
         Outcome::Exited(0) if console.time <= LIMIT => Kvm::Works(seconds),
-        Outcome::Exited(0) => Kvm::Broken(format!("a guest took {seconds:.0} s to boot")),
-        outcome => Kvm::Broken(format!(
-            "a guest was started: {} ({log})",
-            outcome.trouble().unwrap_or("its script failed")
-        )),
+        Outcome::Exited(0) => Kvm::Broken(format!("a guest took {seconds:.0} s")),
+        outcome => {
+            let trouble = outcome.trouble().unwrap_or("the guest's script failed");
+            let last = console.console.lines().next_back().unwrap_or_default();
+            Kvm::Broken(format!("{trouble}: {last}"))
+        }
     })
 }
 

@@ -87,7 +87,15 @@ fn find_except(log: &str, allowed: &[Allowed]) -> Vec<Splat> {
         .iter()
         .map(|entry| Regex::new(entry.title).expect("a constant"))
         .collect();
-    let lines: Vec<&str> = log.lines().map(strip_log_prefix).collect();
+    // Where the kernel's messages have time stamps, the others are of the emulator and its helpers.
+    let stamped = log.lines().any(is_stamped);
+    let lines: Vec<&str> = log
+        .lines()
+        .map(|line| match strip_log_prefix(line) {
+            _ if stamped && !is_stamped(line) => "",
+            line => line,
+        })
+        .collect();
     let mut found: Vec<Splat> = Vec::new();
     let mut at = 0;
     while at < lines.len() {
@@ -124,6 +132,11 @@ fn find_except(log: &str, allowed: &[Allowed]) -> Vec<Splat> {
         });
     }
     found
+}
+
+fn is_stamped(line: &str) -> bool {
+    let text = strip_log_prefix(line);
+    text.len() < line.trim_end().len() && line.contains('[')
 }
 
 /// Whether a line closes a report.
@@ -228,6 +241,14 @@ mod tests {
         assert_eq!((found[0].line, found[0].times), (3, 2));
         assert_eq!(found[0].text, ["Call Trace:", " g+0x1/0x2"]);
         assert_eq!(found[1].title, "BUG: KASAN: x in y");
+    }
+
+    #[test]
+    fn what_others_write_to_the_console_is_left_alone() {
+        let log =
+            "WARNING: of the emulator\n[    0.1] Linux version\n[    0.2] BUG: the kernel's\n";
+        assert_eq!(titles(log), ["BUG: the kernel's"]);
+        assert_eq!(find(log)[0].line, 3);
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl Kernel {
 pub struct Limits {
     /// From the start to the first line of the script.
     pub boot: Duration,
-    /// The script.
+    /// The script, or each part of it; see [`Script::renewed_by`].
     pub test: Duration,
     /// From the end of the script to the end of the guest.
     pub shutdown: Duration,
@@ -133,6 +133,8 @@ pub struct Script<'a> {
     pub qemu: Vec<String>,
     /// A line of the console that counts as booted: the kernel runs tests of its own by then.
     pub booted_by: Option<&'a str>,
+    /// Tells the lines of the script's output with which the limit for it starts anew.
+    pub renewed_by: Option<fn(&str) -> bool>,
     /// Is called for every line that the script prints.
     pub each_line: Option<EachLine<'a>>,
 }
@@ -153,6 +155,7 @@ impl<'a> Script<'a> {
             cmdline: Vec::new(),
             qemu: Vec::new(),
             booted_by: None,
+            renewed_by: None,
             each_line: None,
         }
     }
@@ -325,14 +328,24 @@ fn gather(dir: &Path, script: &Script<'_>, marks: &Marks) -> Result<Vec<(String,
     let Marks { start, end } = marks;
     // The code is read before anything else can change it; the end mark starts on a line of its own
     // wherever the script's output ended.
+    // The leak detector reports what is older than five seconds and was missed twice.
     let outer = format!(
-        "export BUSYBOX={DIR}/busybox\n\
-         cd {DIR} || exit 1\n\
-         echo {start}\n\
-         \"$BUSYBOX\" sh ./script </dev/null 2>&1\n\
-         code=$?\n\
-         echo {end} $code\n\
-         exit $code\n"
+        r#"export BUSYBOX={DIR}/busybox
+cd {DIR} || exit 1
+echo {start}
+"$BUSYBOX" sh ./script </dev/null 2>&1
+code=$?
+leaks=/sys/kernel/debug/kmemleak
+if [ -e $leaks ] && echo scan 2>/dev/null >$leaks; then
+	"$BUSYBOX" sleep 6
+	echo scan >$leaks
+	while IFS= read -r line; do
+		echo "$line" >/dev/kmsg
+	done <$leaks
+fi
+echo {end} $code
+exit $code
+"#
     );
     let mut files = vec![("busybox".to_owned(), initramfs::busybox()?)];
     for (name, text) in [("outer", &outer), ("script", &script.text)] {
@@ -394,99 +407,132 @@ fn supervise(
     }
     guest.watch(sender);
 
-    let mut console = String::new();
-    let mut output = String::new();
-    let mut phase = Phase::Boot;
-    let mut panicked = false;
-    let mut ended = false;
+    let mut watch = Watch::new(script, limits, marks, start);
     let mut open = 2;
-    let mut deadline = start + limits.boot;
-    // The two streams may overtake each other: nothing is due any more once the kernel is dead.
-    let until = |panicked: bool, deadline: Instant, limit: Duration| {
-        let next = Instant::now() + limit;
-        if panicked { deadline.min(next) } else { next }
-    };
-    while open > 0 {
-        match events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+    while open > 0 || !watch.ended {
+        let left = watch.deadline.saturating_duration_since(Instant::now());
+        match events.recv_timeout(left) {
             Ok(Event::Line(Stream::Console, line)) => {
                 console_log.write_all(&line)?;
-                let line = String::from_utf8_lossy(&line);
-                console.push_str(&line);
-                let line = strip_log_prefix(&line);
-                if line.starts_with("Kernel panic - not syncing") && !panicked {
-                    panicked = true;
-                    deadline = until(panicked, deadline, PANIC_GRACE);
-                }
-                let booted = script.booted_by.is_some_and(|mark| line.starts_with(mark));
-                if booted && phase == Phase::Boot {
-                    phase = Phase::Test;
-                    deadline = until(panicked, deadline, limits.test);
-                }
+                watch.console(&String::from_utf8_lossy(&line), Instant::now());
             }
             Ok(Event::Line(Stream::Output, line)) => {
                 output_log.write_all(&line)?;
-                let line = String::from_utf8_lossy(&line);
-                let line = line.trim_end_matches(['\n', '\r']);
-                if line.contains(&marks.start) {
-                    if phase == Phase::Boot {
-                        phase = Phase::Test;
-                        deadline = until(panicked, deadline, limits.test);
-                    }
-                    output.clear();
-                    continue;
-                }
-                let (line, code) = match line.split_once(&marks.end) {
-                    Some((before, code)) => (before, code.trim().parse().ok()),
-                    None => (line, None),
-                };
-                let visible = phase == Phase::Test && (code.is_none() || !line.is_empty());
-                if visible {
-                    output.push_str(line);
-                    output.push('\n');
-                    if let Some(each_line) = &mut script.each_line {
-                        each_line(line);
-                    }
-                }
-                if let Some(code) = code {
-                    phase = Phase::Shutdown(code);
-                    deadline = until(panicked, deadline, limits.shutdown);
-                }
+                watch.output(&String::from_utf8_lossy(&line), Instant::now());
             }
             Ok(Event::Closed) => open -= 1,
-            Ok(Event::Ended) => {
-                ended = true;
-                deadline = until(panicked, deadline, DRAIN);
-            }
+            Ok(Event::Ended) => watch.ended(Instant::now()),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         }
     }
-    if open == 0 && !ended {
-        // Both streams are closed, so that the process is about to end, or never will.
-        while let Ok(event) =
-            events.recv_timeout(deadline.saturating_duration_since(Instant::now()))
-        {
-            if matches!(event, Event::Ended) {
-                ended = true;
-                break;
-            }
-        }
-    }
     guest.kill();
-    let outcome = match phase {
-        _ if panicked => Outcome::Panicked,
-        Phase::Shutdown(code) if ended => Outcome::Exited(code),
-        Phase::Shutdown(_) => Outcome::ShutdownTimeout,
-        _ if ended => Outcome::Lost,
-        Phase::Boot => Outcome::BootTimeout,
-        Phase::Test => Outcome::TestTimeout,
-    };
     Ok(Console {
-        outcome,
-        output,
-        console,
+        outcome: watch.outcome(),
+        output: watch.output,
+        console: watch.console,
         log,
         time: start.elapsed(),
     })
+}
+
+/// What is known about a run while it goes on, and until when it may.
+struct Watch<'w, 's> {
+    script: &'w mut Script<'s>,
+    limits: Limits,
+    marks: &'w Marks,
+    phase: Phase,
+    panicked: bool,
+    ended: bool,
+    deadline: Instant,
+    console: String,
+    output: String,
+}
+
+impl<'w, 's> Watch<'w, 's> {
+    fn new(script: &'w mut Script<'s>, limits: Limits, marks: &'w Marks, now: Instant) -> Self {
+        Self {
+            script,
+            limits,
+            marks,
+            phase: Phase::Boot,
+            panicked: false,
+            ended: false,
+            deadline: now + limits.boot,
+            console: String::new(),
+            output: String::new(),
+        }
+    }
+
+    /// Gives the run so much time from now on, but a guest that is dead no more than it has: the
+    /// streams may overtake each other and the end.
+    fn allow(&mut self, limit: Duration, now: Instant) {
+        let next = now + limit;
+        self.deadline = if self.panicked || self.ended {
+            self.deadline.min(next)
+        } else {
+            next
+        };
+    }
+
+    fn console(&mut self, line: &str, now: Instant) {
+        self.console.push_str(line);
+        let line = strip_log_prefix(line);
+        if line.starts_with("Kernel panic - not syncing") && !self.panicked {
+            self.panicked = true;
+            self.allow(PANIC_GRACE, now);
+        }
+        let booted_by = self.script.booted_by;
+        if self.phase == Phase::Boot && booted_by.is_some_and(|mark| line.starts_with(mark)) {
+            self.phase = Phase::Test;
+            self.allow(self.limits.test, now);
+        }
+    }
+
+    fn output(&mut self, line: &str, now: Instant) {
+        let line = line.trim_end_matches(['\n', '\r']);
+        if line.contains(&self.marks.start) {
+            self.output.clear();
+            if self.phase == Phase::Boot {
+                self.phase = Phase::Test;
+                self.allow(self.limits.test, now);
+            }
+            return;
+        }
+        let (line, code) = match line.split_once(&self.marks.end) {
+            Some((before, code)) => (before, code.trim().parse().ok()),
+            None => (line, None),
+        };
+        if self.phase == Phase::Test && (code.is_none() || !line.is_empty()) {
+            self.output.push_str(line);
+            self.output.push('\n');
+            if self.script.renewed_by.is_some_and(|renews| renews(line)) {
+                self.allow(self.limits.test, now);
+            }
+            if let Some(each_line) = &mut self.script.each_line {
+                each_line(line);
+            }
+        }
+        if let Some(code) = code {
+            self.phase = Phase::Shutdown(code);
+            self.allow(self.limits.shutdown, now);
+        }
+    }
+
+    fn ended(&mut self, now: Instant) {
+        self.ended = true;
+        self.allow(DRAIN, now);
+    }
+
+    fn outcome(&self) -> Outcome {
+        match self.phase {
+            _ if self.panicked => Outcome::Panicked,
+            Phase::Shutdown(code) if self.ended => Outcome::Exited(code),
+            Phase::Shutdown(_) => Outcome::ShutdownTimeout,
+            _ if self.ended => Outcome::Lost,
+            Phase::Boot => Outcome::BootTimeout,
+            Phase::Test => Outcome::TestTimeout,
+        }
+    }
 }
 
 fn pump(stream: impl Read + Send + 'static, which: Stream, sender: Sender<Event>) {
@@ -594,12 +640,16 @@ extern "C" fn end_guest(signal: libc::c_int) {
 mod tests {
     use super::*;
 
-    /// Runs a shell in the place of a guest: 1 is the script's output and 2 the console.
-    fn fake(shell: &str, limits: Limits) -> Console {
-        let marks = Marks {
+    fn marks() -> Marks {
+        Marks {
             start: "START".to_owned(),
             end: "END".to_owned(),
-        };
+        }
+    }
+
+    /// Runs a shell in the place of a guest: 1 is the script's output and 2 the console.
+    fn fake(shell: &str, limits: Limits) -> Console {
+        let marks = marks();
         let mut command = Command::new("sh");
         command.args(["-c", shell]);
         let mut script = Script::new("test", "");
@@ -612,9 +662,6 @@ mod tests {
     fn patient() -> Limits {
         Limits::default()
     }
-
-    /// A limit that has passed before anything can happen, for one part; patience for the others.
-    const NONE: Duration = Duration::from_millis(300);
 
     #[test]
     fn output_console_and_code_come_back() {
@@ -637,48 +684,118 @@ mod tests {
     }
 
     #[test]
-    fn each_part_has_its_limit() {
+    fn a_guest_that_hangs_is_ended() {
         let limits = Limits {
-            boot: NONE,
+            boot: Duration::from_millis(100),
             ..patient()
         };
-        let console = fake("sleep 1000", limits);
+        let console = fake("sleep 1000000", limits);
         assert_eq!(console.outcome, Outcome::BootTimeout);
         assert_eq!(console.outcome.code(), 124);
-
-        let limits = Limits {
-            test: NONE,
-            ..patient()
-        };
-        let console = fake("echo START; echo one; sleep 1000", limits);
-        assert_eq!(console.outcome, Outcome::TestTimeout);
-        assert_eq!(console.output, "one\n");
-
-        let limits = Limits {
-            shutdown: NONE,
-            ..patient()
-        };
-        let console = fake("echo START; echo END 0; sleep 1000", limits);
-        assert_eq!(console.outcome, Outcome::ShutdownTimeout);
     }
 
     #[test]
     fn a_panic_ends_the_guest() {
         let panic = "echo '[    1.2] Kernel panic - not syncing: x' >&2";
-        // The time limits cannot be what ends it.
         let limits = Limits {
             boot: Duration::from_secs(1_000_000),
             test: Duration::from_secs(1_000_000),
-            ..patient()
+            shutdown: Duration::from_secs(1_000_000),
         };
-        for shell in [
-            format!("echo START; {panic}; sleep 1000000"),
-            format!("{panic}; sleep 1; echo START; sleep 1000000"),
-        ] {
-            let console = fake(&shell, limits);
-            assert_eq!(console.outcome, Outcome::Panicked);
-            assert_eq!(console.outcome.code(), 255);
-        }
+        let console = fake(&format!("echo START; {panic}; sleep 1000000"), limits);
+        assert_eq!(console.outcome, Outcome::Panicked);
+        assert_eq!(console.outcome.code(), 255);
+    }
+
+    /// Calls `f` with a run that has just started, and with the time of the start.
+    fn watched(change: impl FnOnce(&mut Script<'_>), f: impl FnOnce(Watch<'_, '_>, Instant)) {
+        let mut script = Script::new("test", "");
+        change(&mut script);
+        let marks = marks();
+        let now = Instant::now();
+        let limits = Limits {
+            boot: Duration::from_secs(10),
+            test: Duration::from_secs(100),
+            shutdown: Duration::from_secs(1000),
+        };
+        f(Watch::new(&mut script, limits, &marks, now), now);
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn each_part_has_its_limit() {
+        watched(
+            |_| {},
+            |mut watch, start| {
+                assert_eq!(watch.deadline, start + SECOND * 10);
+                assert_eq!(watch.outcome(), Outcome::BootTimeout);
+                watch.output("START", start + SECOND);
+                assert_eq!(watch.deadline, start + SECOND * 101);
+                watch.output("one", start + SECOND * 50);
+                assert_eq!(watch.deadline, start + SECOND * 101);
+                assert_eq!(watch.outcome(), Outcome::TestTimeout);
+                watch.output("two END 0", start + SECOND * 60);
+                assert_eq!(watch.deadline, start + SECOND * 1060);
+                assert_eq!(watch.outcome(), Outcome::ShutdownTimeout);
+                assert_eq!(watch.output, "one\ntwo \n");
+                watch.ended(start + SECOND * 61);
+                assert_eq!(watch.outcome(), Outcome::Exited(0));
+            },
+        );
+    }
+
+    #[test]
+    fn a_limit_may_start_anew_with_each_part() {
+        watched(
+            |script| script.renewed_by = Some(|line| line.starts_with("part")),
+            |mut watch, start| {
+                watch.output("START", start);
+                watch.output("part 1", start + SECOND * 90);
+                assert_eq!(watch.deadline, start + SECOND * 190);
+                watch.output("other", start + SECOND * 95);
+                assert_eq!(watch.deadline, start + SECOND * 190);
+            },
+        );
+    }
+
+    #[test]
+    fn the_kernel_may_say_that_it_has_booted() {
+        watched(
+            |script| script.booted_by = Some("KTAP version"),
+            |mut watch, start| {
+                watch.console("[    0.1] KTAP version 1\n", start + SECOND);
+                assert_eq!(watch.deadline, start + SECOND * 101);
+                watch.output("START", start + SECOND * 90);
+                assert_eq!(watch.deadline, start + SECOND * 101);
+                assert_eq!(watch.outcome(), Outcome::TestTimeout);
+            },
+        );
+    }
+
+    #[test]
+    fn a_dead_guest_gets_no_more_time() {
+        watched(
+            |_| {},
+            |mut watch, start| {
+                // This stream was faster than the other.
+                watch.console("[    1.2] Kernel panic - not syncing: x\n", start);
+                watch.output("START", start + SECOND);
+                watch.output("END 0", start + SECOND);
+                assert_eq!(watch.deadline, start + PANIC_GRACE);
+                watch.ended(start + SECOND);
+                assert_eq!(watch.outcome(), Outcome::Panicked);
+            },
+        );
+        watched(
+            |_| {},
+            |mut watch, start| {
+                watch.ended(start);
+                watch.output("START", start + SECOND);
+                assert_eq!(watch.deadline, start + DRAIN);
+                assert_eq!(watch.outcome(), Outcome::Lost);
+            },
+        );
     }
 
     #[test]
@@ -697,22 +814,6 @@ mod tests {
         {
             thread::yield_now();
         }
-    }
-
-    #[test]
-    fn the_kernel_may_say_that_it_has_booted() {
-        let marks = Marks::new();
-        let mut command = Command::new("sh");
-        command.args(["-c", "echo '[ 0.1] KTAP version 1' >&2; sleep 1000"]);
-        let mut script = Script::new("test", "");
-        script.booted_by = Some("KTAP version 1");
-        let limits = Limits {
-            test: NONE,
-            ..patient()
-        };
-        let logs = tempfile::tempdir().unwrap();
-        let console = supervise(command, &mut script, limits, &marks, logs.path()).unwrap();
-        assert_eq!(console.outcome, Outcome::TestTimeout);
     }
 
     #[test]
