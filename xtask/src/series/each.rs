@@ -108,6 +108,11 @@ pub fn clippy(composed: &Composed, base: &Base) -> Result<Row> {
     if rust.is_empty() || proof.is_there() {
         return Ok(row(Vec::new()));
     }
+    let driver = toolchain::rustc().and_then(|rustc| toolchain::rust_tool(&rustc, "clippy-driver"));
+    if driver.is_none() {
+        let why = "`clippy-driver` is missing: cargo xtask setup".to_owned();
+        return Ok(Row::skipped(&composed.version, "clippy", why));
+    }
     let findings = match build::clippy(base, &config, &stale(&rust)) {
         Ok(text) => diagnostics(&text, &rust),
         Err(error) => vec![finding(error)?],
