@@ -148,9 +148,10 @@ fn diagnostics(text: &str, files: &[&PathBuf]) -> Vec<String> {
         let Some(place) = line.trim_start().strip_prefix("--> ") else {
             continue;
         };
-        let path = place.split(':').next().unwrap_or(place);
-        if !title.is_empty() && files.iter().any(|file| Path::new(path).ends_with(file)) {
-            found.push(format!("{place}: {title}"));
+        let (path, line) = place.split_once(':').unwrap_or((place, ""));
+        let file = files.iter().find(|file| Path::new(path).ends_with(file));
+        if let Some(file) = file.filter(|_| !title.is_empty()) {
+            found.push(format!("{}:{line}: {title}", file.display()));
         }
         // Further places of the same diagnostic are notes.
         title = "";
@@ -275,7 +276,7 @@ mod tests {
         let file = PathBuf::from("kernel/cgroup/bc/bc.rs");
         assert_eq!(
             diagnostics(text, &[&file]),
-            ["../../tree/7.3/kernel/cgroup/bc/bc.rs:3:9: warning: needless borrow"]
+            ["kernel/cgroup/bc/bc.rs:3:9: warning: needless borrow"]
         );
     }
 
