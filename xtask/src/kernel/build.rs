@@ -149,7 +149,8 @@ pub fn clippy(base: &Base, config: &Config, stale: &[String]) -> Result<String> 
             _ => {}
         }
     }
-    run(&prepared, config, &args)
+    // How much of the directories is out of date only make knows.
+    run(&prepared, config, &args, None)
 }
 
 /// Composes the source tree and writes the configuration; returns the path of the `.config`.
@@ -189,7 +190,8 @@ fn finish(prepared: &Prepared, config: &Config) -> Result<Built> {
     }
     let _ = fs::remove_file(&stamp);
     config::write(&prepared.source, &prepared.build, config, &prepared.wanted)?;
-    run(prepared, config, &[target.to_owned()])?;
+    let left = expected(&prepared.build, config.arch);
+    run(prepared, config, &[target.to_owned()], left)?;
     let Some(text) = stamp_text(&key, &built.image) else {
         bail!("make succeeded without {}", built.image.display());
     };
@@ -255,7 +257,7 @@ fn announced(line: &str) -> Option<&str> {
 }
 
 /// Runs `make` with its progress; returns all that it said.
-fn run(prepared: &Prepared, config: &Config, args: &[String]) -> Result<String> {
+fn run(prepared: &Prepared, config: &Config, args: &[String], left: Option<u64>) -> Result<String> {
     let name = prepared.build.file_name().unwrap_or_default();
     let name = name.to_string_lossy().into_owned();
     let log = paths::logs().join(format!("build-{name}.log"));
@@ -265,11 +267,7 @@ fn run(prepared: &Prepared, config: &Config, args: &[String]) -> Result<String> 
         .arg(format!("-j{jobs}"))
         .args(args);
     detail(&make);
-    let mut bar = Bar::new(
-        format!("building {name}"),
-        Unit::Count("objects"),
-        expected(&prepared.build, config.arch),
-    );
+    let mut bar = Bar::new(format!("building {name}"), Unit::Count("objects"), left);
     let mut seen = HashSet::new();
     let output = cmd::run(make)
         .limit(Duration::from_secs(3 * 3600))

@@ -2,7 +2,6 @@
 
 //! `cargo xtask series`.
 
-use std::env;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -13,7 +12,7 @@ use super::report::{self, Outcome, Row};
 use super::{as_finding, each, load, mail, refresh};
 use crate::exit::{Exit, Failure};
 use crate::kernel::{Base, fetch, sync};
-use crate::paths;
+use crate::{paths, toolchain};
 
 /// What to do with a series.
 #[derive(Debug, Subcommand)]
@@ -154,47 +153,43 @@ fn run_refresh(args: &Refresh, base: &Base) -> Result<()> {
 
 fn run_check(args: &Check, bases: &[Base], json: bool) -> Result<()> {
     let dir = topic_dir(&args.topic);
-    let rustfmt = env::var("RUSTFMT").unwrap_or_else(|_| "rustfmt".into());
+    // All of them first: a base that cannot be had should not end a run that took long.
+    let mut trees: Vec<(Base, PathBuf)> = Vec::new();
+    for base in bases {
+        let found = fetch::resolve(base)?;
+        // One that the archive has no more was replaced by the next.
+        if !trees.contains(&found) {
+            trees.push(found);
+        }
+    }
     let mut rows = Vec::new();
     let mut allow_lists = Vec::new();
-    let mut done: Vec<Base> = Vec::new();
-    for base in bases {
-        let (base, base_tree) = fetch::resolve(base)?;
-        // One that the archive has no more was replaced by the next.
-        if done.contains(&base) {
-            continue;
-        }
-        let name = base.name();
-        done.push(base.clone());
-        eprintln!("checking {} on {name} ...", args.topic);
-        let (topic, composed) = match load(&dir, &base_tree) {
+    for (at, (base, tree)) in trees.iter().enumerate() {
+        eprintln!("checking {} on {} ...", args.topic, base.name());
+        let (topic, composed) = match load(&dir, tree) {
             Ok(loaded) => loaded,
             Err(error) => {
-                rows.push(Row::ran(
-                    &name,
-                    "compose",
-                    String::new(),
-                    vec![format!("{error:#}")],
-                ));
+                let findings = vec![format!("{error:#}")];
+                rows.push(Row::ran(&base.name(), "compose", String::new(), findings));
                 continue;
             }
         };
         let detail = format!("{} files at the tip", composed.tip().len());
         rows.push(Row::ran(&composed.version, "compose", detail, Vec::new()));
         rows.push(check::messages(&topic, &composed.version));
-        let subject = Subject::new(&topic, &composed, &base_tree)?;
+        let subject = Subject::new(&topic, &composed, tree)?;
         rows.push(subject.git_am()?);
         rows.push(subject.patch()?);
-        let source = sync::ensure(&base, &base_tree, true)?;
+        let source = sync::ensure(base, tree, true)?;
         rows.push(subject.test_tree(&source.tree, !matches!(base, Base::Tree(_)))?);
         drop(source);
-        rows.push(subject.rustfmt(&rustfmt)?);
+        rows.push(subject.rustfmt(&rustfmt())?);
         let (row, allow) = subject.checkpatch()?;
         rows.push(row);
         allow_lists.push(allow);
-        rows.push(each::clippy(&composed, &base)?);
-        if args.each && done.len() == 1 {
-            rows.push(each::commits(&topic, &composed, &base)?);
+        rows.push(each::clippy(&composed, base)?);
+        if args.each && at == 0 {
+            rows.push(each::commits(&topic, &composed, base)?);
         }
     }
     if let [first, rest @ ..] = allow_lists.as_slice() {
@@ -214,6 +209,12 @@ fn run_check(args: &Check, bases: &[Base], json: bool) -> Result<()> {
         print!("{}", report::text(&rows));
     }
     conclude(&rows)
+}
+
+/// The formatter of the kernel's compiler, or the one on the PATH.
+fn rustfmt() -> String {
+    let found = toolchain::rustc().and_then(|rustc| toolchain::rust_tool(&rustc, "rustfmt"));
+    found.map_or("rustfmt".into(), |path| path.display().to_string())
 }
 
 /// Findings win over checks that could not run.

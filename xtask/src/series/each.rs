@@ -108,6 +108,11 @@ pub fn clippy(composed: &Composed, base: &Base) -> Result<Row> {
     if rust.is_empty() || proof.is_there() {
         return Ok(row(Vec::new()));
     }
+    let driver = toolchain::rustc().and_then(|rustc| toolchain::rust_tool(&rustc, "clippy-driver"));
+    if driver.is_none() {
+        let why = "`clippy-driver` is missing: cargo xtask setup".to_owned();
+        return Ok(Row::skipped(&composed.version, "clippy", why));
+    }
     let findings = match build::clippy(base, &config, &stale(&rust)) {
         Ok(text) => diagnostics(&text, &rust),
         Err(error) => vec![finding(error)?],
@@ -143,9 +148,10 @@ fn diagnostics(text: &str, files: &[&PathBuf]) -> Vec<String> {
         let Some(place) = line.trim_start().strip_prefix("--> ") else {
             continue;
         };
-        let path = place.split(':').next().unwrap_or(place);
-        if !title.is_empty() && files.iter().any(|file| Path::new(path).ends_with(file)) {
-            found.push(format!("{place}: {title}"));
+        let (path, line) = place.split_once(':').unwrap_or((place, ""));
+        let file = files.iter().find(|file| Path::new(path).ends_with(file));
+        if let Some(file) = file.filter(|_| !title.is_empty()) {
+            found.push(format!("{}:{line}: {title}", file.display()));
         }
         // Further places of the same diagnostic are notes.
         title = "";
@@ -270,7 +276,7 @@ mod tests {
         let file = PathBuf::from("kernel/cgroup/bc/bc.rs");
         assert_eq!(
             diagnostics(text, &[&file]),
-            ["../../tree/7.3/kernel/cgroup/bc/bc.rs:3:9: warning: needless borrow"]
+            ["kernel/cgroup/bc/bc.rs:3:9: warning: needless borrow"]
         );
     }
 
