@@ -23,6 +23,7 @@ static int test_hierarchy_parent_refuses(const char *root)
 	struct bc_agent *agent = NULL;
 	char *parent, *child = NULL;
 	int ret = KSFT_FAIL;
+	int i;
 
 	parent = bc_cgroup(root, "bc_parent");
 	child = bc_cgroup(parent, "child");
@@ -57,6 +58,21 @@ static int test_hierarchy_parent_refuses(const char *root)
 	    miscounted(parent, "bc.events", NUMPROC, 0, 1) ||
 	    miscounted(child, "bc.events.local", NUMPROC, 0, 0) ||
 	    miscounted(child, "bc.events", NUMPROC, 0, 0))
+		goto cleanup;
+
+	/*
+	 * Had the child kept anything of it, its own limit would now come too
+	 * early.
+	 */
+	for (i = 0; i < 5; i++) {
+		if (differs(bc_open(agent, 1), 0) ||
+		    differs(bc_fork(agent, 1), 0))
+			goto cleanup;
+	}
+	if (differs(bc_write(parent, "bc.max", "numfile max\nnumproc max"),
+		    0) ||
+	    differs(bc_write(child, "bc.max", "numfile 8\nnumproc 5"), 0) ||
+	    differs(bc_open(agent, 9), 2) || differs(bc_fork(agent, 9), 2))
 		goto cleanup;
 
 	ret = KSFT_PASS;

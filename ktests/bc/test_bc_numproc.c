@@ -429,6 +429,11 @@ static int test_numproc_refused_by_another(const char *root)
 			goto cleanup;
 	}
 
+	/* All that there is can still be had. */
+	if (differs(bc_end_children(agent), 4) ||
+	    unsettled(cgroup, NUMPROC, 1) || differs(bc_fork(agent, 9), 4))
+		goto cleanup;
+
 	ret = KSFT_PASS;
 
 cleanup:

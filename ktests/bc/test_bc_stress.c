@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #define WORKERS		4
 #define STORM_FILES	40
 #define STORM_PROCS	24
+#define MAPPINGS	256
 #define KEPT		2	/* files that a worker holds all the time */
 
 static bool stopped(void)
@@ -577,6 +579,69 @@ cleanup:
 	return bc_remove(cgroup, ret);
 }
 
+/* A fork that takes its time: many mappings have to be copied. */
+static long fork_for_ever(long cpu, const char *text __maybe_unused)
+{
+	long size = sysconf(_SC_PAGESIZE);
+	char *area;
+	pid_t pid;
+	int i;
+
+	area = mmap(NULL, MAPPINGS * size, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (area == MAP_FAILED || bc_self_pin(cpu))
+		return -1;
+	for (i = 0; i < MAPPINGS; i += 2) {
+		if (mprotect(area + i * size, size, PROT_READ))
+			return -1;
+	}
+	/* The children need nobody to collect them. */
+	signal(SIGCHLD, SIG_IGN);
+
+	bc_meet();
+	for (;;) {
+		pid = fork();
+		if (!pid)
+			_exit(0);
+		if (pid < 0)
+			return -1;
+		made_progress();
+	}
+}
+
+/*
+ * Who is killed while it forks has no child in the end, although the child was
+ * granted: the kernel looks for fatal signals last of all.
+ */
+static int test_stress_killed_in_fork(const char *root)
+{
+	struct bc_agent *workers[WORKERS] = {};
+	int ret = KSFT_FAIL;
+	char *cgroup;
+	int i;
+
+	cgroup = bc_cgroup(root, "bc_killed_in_fork");
+	if (!cgroup)
+		goto cleanup;
+
+	for (i = 0; i < 8; i++) {
+		if (unmet(start_workers(workers, cgroup)) ||
+		    unmet(begin(workers, fork_for_ever)) ||
+		    unmet(wait_progress(1 + i)) ||
+		    differs(cg_killall(cgroup), 0))
+			goto cleanup;
+		stop_workers(workers);
+		if (unsettled(cgroup, NUMPROC, 0))
+			goto cleanup;
+	}
+
+	ret = KSFT_PASS;
+
+cleanup:
+	stop_workers(workers);
+	return bc_remove(cgroup, ret);
+}
+
 /* Fork and open as much as there is, and go on trying. Never returns. */
 static long bomb(long arg __maybe_unused, const char *text __maybe_unused)
 {
@@ -750,6 +815,7 @@ static const struct bc_test tests[] = {
 	T(test_stress_files_to_the_barrier),
 	T(test_stress_files_to_the_parents_barrier),
 	T(test_stress_forks_to_the_barrier),
+	T(test_stress_killed_in_fork),
 	T(test_stress_killed_under_load),
 	T(test_stress_migration_under_load),
 	T(test_stress_never_above_the_barrier),
