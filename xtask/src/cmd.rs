@@ -28,13 +28,16 @@ pub struct Output {
     pub text: String,
 }
 
+/// What is called for every line of output.
+type EachLine<'a> = Box<dyn FnMut(&str) + 'a>;
+
 /// A command with its limits; see [`run`].
 pub struct Run<'a> {
     command: Command,
     shown: String,
     limit: Duration,
     log: Option<PathBuf>,
-    each_line: Option<Box<dyn FnMut(&str) + 'a>>,
+    each_line: Option<EachLine<'a>>,
 }
 
 /// Prepares a command made by [`xshell::cmd!`]; nothing runs before [`Run::output`] or [`Run::ok`].
