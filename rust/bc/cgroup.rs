@@ -80,6 +80,11 @@ impl Bc {
         })
     }
 
+    /// Whether this is one of the levels that `bc` is charged at.
+    fn is_at_or_above(&self, bc: &Bc) -> bool {
+        bc.levels().any(|level| ptr::eq(level, self))
+    }
+
     /// Charges `nr` units at every level, or at none.
     ///
     /// # Errors
@@ -112,6 +117,19 @@ impl Bc {
         }
     }
 
+    /// Moves the charge of `nr` units to another cgroup. Levels above both never notice.
+    pub(crate) fn transfer(&self, to: &Bc, resource: &Resource, nr: i64) {
+        for level in to.levels().take_while(|level| !level.is_at_or_above(self)) {
+            let counter = level.counter(resource);
+            // Nothing refuses a forced request.
+            let _ = counter.reserve(nr, Severity::Forced);
+            counter.commit(nr);
+        }
+        for level in self.levels().take_while(|level| !level.is_at_or_above(to)) {
+            level.counter(resource).release(nr);
+        }
+    }
+
     /// What is held here and below: what was granted, but for what is in the stocks of the subtree.
     ///
     /// Exact while nobody charges or uncharges.
@@ -124,15 +142,18 @@ impl Bc {
             .saturating_sub(self.head.subtree_stock(resource))
             .max(0)
     }
+}
 
-    /// Complains of what nobody gave back; called when nothing can any more.
-    pub(crate) fn report_leaks(&self) {
+impl Drop for Bc {
+    fn drop(&mut self) {
+        // Nobody can give anything back any more.
         for resource in &RESOURCES {
             let held = self.counter(resource).held();
             if held != 0 {
                 pr_warn!("{} {} left in a cgroup that is gone\n", held, resource.name);
             }
         }
+        self.head.stock_free();
     }
 }
 
@@ -146,6 +167,9 @@ impl Refusal<'_> {
         for level in self.at.levels() {
             level.counter(resource).total.count(self.setting);
             level.head.notify_events();
+        }
+        if !ffi::refusals_are_traced() {
+            return;
         }
         ffi::trace_refusal(
             &charged.head,

@@ -69,11 +69,11 @@ impl Counter {
         }
     }
 
-    /// Changes a setting; what is held already stays, even above it.
-    pub(crate) fn set(&self, setting: Setting, value: i64) {
+    /// Changes a setting, and returns what it was; what is held already stays, even above it.
+    pub(crate) fn set(&self, setting: Setting, value: i64) -> i64 {
         match setting {
-            Setting::High => self.high.store(value, Relaxed),
-            Setting::Max => self.max.store(value, Relaxed),
+            Setting::High => self.high.xchg(value, Relaxed),
+            Setting::Max => self.max.xchg(value, Relaxed),
         }
     }
 

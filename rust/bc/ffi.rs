@@ -21,7 +21,10 @@ use crate::{
     },
     stock, //
 };
-use core::slice;
+use core::{
+    mem::offset_of,
+    slice, //
+};
 use kernel::{
     bindings,
     error::to_result,
@@ -45,6 +48,9 @@ pub(crate) const NUMFILE: usize = bindings::bc_resource_BC_NUMFILE as usize;
 #[repr(transparent)]
 pub(crate) struct Head(Opaque<bindings::bc_cgroup>);
 
+// C gives pointers to either of the three for the others.
+const _: () = assert!(offset_of!(bindings::bc_cgroup, css) == 0 && offset_of!(Bc, head) == 0);
+
 impl Head {
     fn as_ptr(&self) -> *mut bindings::bc_cgroup {
         self.0.get()
@@ -65,16 +71,19 @@ impl Head {
         unsafe { parent.cast::<Bc>().as_ref() }
     }
 
-    /// Takes `nr` more references; the caller has one.
+    /// Takes `nr` references, one for each unit that goes into a stock.
     pub(crate) fn get_many(&self, nr: i32) {
-        // SAFETY: The css is alive. CAST: Stocks are small and not negative.
+        // SAFETY: Who has a `&Head` has it from a css that something keeps, so the count is not 0.
+        // CAST: Stocks are not negative.
         unsafe { bindings::css_get_many(self.css(), nr as u32) };
     }
 
-    /// Gives `nr` references back. The memory stays for as long as the caller's RCU read side or
-    /// other reference does.
+    /// Gives the references of `nr` units back.
     pub(crate) fn put_many(&self, nr: i64) {
-        // SAFETY: The caller owns as many. CAST: One per unit of a stock, which is an `i32`.
+        // SAFETY: Each unit that was taken out of a stock, or was never put into one, has a reference.
+        // The memory stays for `self`: css are freed a grace period after their last reference, and
+        // who does not have another one is in an RCU read side.
+        // CAST: Stocks are `i32`.
         unsafe { bindings::css_put_many(self.css(), nr as u32) };
     }
 
@@ -88,21 +97,31 @@ impl Head {
         to_result(unsafe { bindings::bc_stock_alloc(self.as_ptr()) })
     }
 
-    /// Puts `nr` units into the stock of this CPU; `false` when the cgroup has died.
-    pub(crate) fn stock_fill(&self, resource: &Resource, nr: i32) -> bool {
-        // SAFETY: Only cgroups with a stock are charged through it.
-        unsafe { bindings::bc_stock_fill(self.as_ptr(), resource.index as u32, nr) }
+    /// Undoes [`Head::stock_alloc`]; the root has nothing to undo.
+    pub(crate) fn stock_free(&mut self) {
+        // SAFETY: By `&mut self` nobody else uses the stock, and it is not used afterwards: only
+        // the destructor calls this.
+        unsafe { bindings::bc_stock_free(self.as_ptr()) };
     }
 
-    /// Empties the stocks of this cgroup and all below; sleeps.
-    pub(crate) fn stock_recall(&self, resource: &Resource) {
-        // SAFETY: The caller has a reference or an open file on the cgroup, which is not the root.
-        unsafe { bindings::bc_stock_recall(self.as_ptr(), resource.index as u32) };
+    /// Charges to the stock of this CPU as much as is allowed.
+    pub(crate) fn stock_fill(&self, resource: &Resource) {
+        // SAFETY: Only `bc_refill()` comes here, with a cgroup that has a stock.
+        // CAST: An index of the table, which is as long as the C enumeration.
+        unsafe { bindings::bc_stock_fill(self.as_ptr(), resource.index as u32) };
+    }
+
+    /// Empties the stocks of this cgroup and all below; sleeps. `hotplug` says whether it may wait for
+    /// CPUs that come or go.
+    pub(crate) fn stock_recall(&self, hotplug: bool) {
+        // SAFETY: The css stays for `&self`; cgroups without a stock are passed over.
+        unsafe { bindings::bc_stock_recall(self.as_ptr(), hotplug) };
     }
 
     /// What is in the stocks of this cgroup and all below.
     pub(crate) fn subtree_stock(&self, resource: &Resource) -> i64 {
-        // SAFETY: The caller has a reference or an open file on the cgroup, which is not the root.
+        // SAFETY: The css stays for `&self`; cgroups without a stock are passed over.
+        // CAST: As in `stock_fill()`; `long` is 64 bits wide wherever it matters.
         unsafe { bindings::bc_stock_sum(self.as_ptr(), resource.index as u32) as i64 }
     }
 
@@ -117,12 +136,6 @@ impl Head {
         // SAFETY: The core set the file up before the cgroup was visible.
         unsafe { bindings::cgroup_file_notify(&raw mut (*self.as_ptr()).events_local_file) };
     }
-}
-
-/// How many CPUs share what is left below a limit; 0 when this one may have no stock.
-pub(crate) fn stock_cpus() -> u32 {
-    // SAFETY: It only looks.
-    unsafe { bindings::bc_stock_cpus() }
 }
 
 kernel::declare_trace! {
@@ -141,6 +154,12 @@ kernel::declare_trace! {
     );
 }
 
+/// Whether anybody looks at what [`trace_refusal`] says.
+pub(crate) fn refusals_are_traced() -> bool {
+    // SAFETY: It only looks.
+    unsafe { bindings::bc_refuse_traced() }
+}
+
 /// The tracepoint `bc:bc_refuse`.
 #[expect(clippy::too_many_arguments, reason = "one per field of the event")]
 pub(crate) fn trace_refusal(
@@ -152,7 +171,7 @@ pub(crate) fn trace_refusal(
     held: i64,
     settings: Settings,
 ) {
-    // SAFETY: A css keeps its cgroup; the strings are.
+    // SAFETY: A css keeps its cgroup, and a `CStr` ends with a NUL.
     unsafe {
         bc_refuse(
             (*charged.css()).cgroup,
@@ -206,12 +225,8 @@ pub(crate) unsafe extern "C" fn bc_css_alloc(
 /// `css` came from [`bc_css_alloc`], and its last reference is gone for a grace period.
 #[export]
 pub(crate) unsafe extern "C" fn bc_css_free(css: *mut bindings::cgroup_subsys_state) {
-    // SAFETY: Nobody else has it any more.
-    let bc = unsafe { KBox::from_raw(css.cast::<Bc>()) };
-
-    bc.report_leaks();
-    // SAFETY: As above; null for the root, which it accepts.
-    unsafe { bindings::bc_stock_free(bc.head.as_ptr()) };
+    // SAFETY: `bc_css_alloc()` made it from a `KBox`, and nobody else has it any more.
+    drop(unsafe { KBox::from_raw(css.cast::<Bc>()) });
 }
 
 /// Shows an interface file.
@@ -310,6 +325,22 @@ pub(crate) unsafe extern "C" fn bc_refill(
     // SAFETY: By the safety requirements of this function.
     let cgroup = unsafe { bc(cgroup) };
     errno(stock::refill(cgroup, &RESOURCES[resource as usize]))
+}
+
+/// Charges units to be put into the stock of this CPU; how many they are.
+///
+/// # Safety
+///
+/// The caller has a reference on `cgroup`, which has a stock.
+#[export]
+pub(crate) unsafe extern "C" fn bc_advance(
+    cgroup: *mut bindings::bc_cgroup,
+    resource: bindings::bc_resource,
+    cpus: c_uint,
+) -> c_int {
+    // SAFETY: By the safety requirements of this function.
+    let cgroup = unsafe { bc(cgroup) };
+    stock::advance(cgroup, &RESOURCES[resource as usize], cpus)
 }
 
 /// Gives units and their references back.

@@ -107,13 +107,15 @@ pub(crate) fn set(bc: &Bc, setting: Setting, text: &[u8]) -> Result {
         Mistake::Range => ERANGE,
     })?;
 
+    let mut lowered = false;
     for (resource, value) in RESOURCES.iter().zip(values) {
         let Some(value) = value else { continue };
-        bc.counter(resource).set(setting, value);
-        // Units in stock were charged below the former settings.
-        if resource.stock > 0 {
-            bc.head.stock_recall(resource);
-        }
+        let before = bc.counter(resource).set(setting, value);
+        lowered |= resource.stock > 0 && value < before;
+    }
+    // What is in stock was charged below the former settings.
+    if lowered {
+        bc.head.stock_recall(true);
     }
     Ok(())
 }

@@ -26,11 +26,13 @@ static inline struct bc_cgroup *css_bc(struct cgroup_subsys_state *css)
 /* stock.c */
 int bc_stock_alloc(struct bc_cgroup *bc);
 void bc_stock_free(struct bc_cgroup *bc);
-unsigned int bc_stock_cpus(void);
 long bc_stock_sum(struct bc_cgroup *root, enum bc_resource res);
-bool bc_stock_fill(struct bc_cgroup *bc, enum bc_resource res, int nr);
-void bc_stock_recall(struct bc_cgroup *root, enum bc_resource res);
+void bc_stock_fill(struct bc_cgroup *bc, enum bc_resource res);
+void bc_stock_recall(struct bc_cgroup *root, bool hotplug);
 void bc_stock_close(struct bc_cgroup *bc);
+
+/* subsys.c */
+bool bc_refuse_traced(void);
 
 /* ffi.rs */
 struct cgroup_subsys_state *bc_css_alloc(struct cgroup_subsys_state *parent);
@@ -41,6 +43,7 @@ int bc_numproc_fork(struct bc_cgroup *bc);
 void bc_numproc_exit(struct bc_cgroup *bc);
 void bc_numproc_move(struct bc_cgroup *from, struct bc_cgroup *to);
 int bc_refill(struct bc_cgroup *bc, enum bc_resource res);
+int bc_advance(struct bc_cgroup *bc, enum bc_resource res, unsigned int cpus);
 void bc_release(struct bc_cgroup *bc, enum bc_resource res, long nr);
 
 #endif /* _BC_INTERNAL_H */

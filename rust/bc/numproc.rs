@@ -32,7 +32,5 @@ pub(crate) fn exit(bc: &Bc) {
 /// A task changes its cgroup. Policy does not stand in the way of organisation: this may exceed any
 /// setting.
 pub(crate) fn move_task(from: &Bc, to: &Bc) {
-    // A forced charge has no one to refuse it.
-    let _ = to.charge(NUMPROC, 1, Severity::Forced);
-    from.uncharge(NUMPROC, 1);
+    from.transfer(to, NUMPROC, 1);
 }

@@ -7,6 +7,7 @@
  * work item. How much may be in stock is decided in stock.rs.
  */
 
+#include <linux/cleanup.h>
 #include <linux/cpuhotplug.h>
 #include <linux/sched/isolation.h>
 #include <linux/workqueue.h>
@@ -14,7 +15,6 @@
 #include "internal.h"
 
 DEFINE_STATIC_KEY_FALSE(bc_enabled_key);
-EXPORT_SYMBOL_GPL(bc_enabled_key);
 
 static struct workqueue_struct *bc_wq __ro_after_init;
 
@@ -31,13 +31,16 @@ static int bc_stock_trim(struct bc_stock *stock, enum bc_resource res, int keep)
 	return avail - keep;
 }
 
+/* The CPU may fill it again when it is asked for more. */
 static void bc_stock_empty(struct bc_stock *stock)
 {
 	enum bc_resource res;
 
 	for (res = 0; res < BC_NR_RESOURCES; res++) {
-		int nr = bc_stock_trim(stock, res, 0);
+		int nr;
 
+		WRITE_ONCE(stock->max[res], 0);
+		nr = bc_stock_trim(stock, res, 0);
 		if (nr)
 			bc_release(stock->bc, res, nr);
 	}
@@ -68,7 +71,6 @@ int __bc_charge(struct bc_cgroup *bc, struct bc_cgroup **owner, enum bc_resource
 		*owner = bc;
 	return err;
 }
-EXPORT_SYMBOL_GPL(__bc_charge);
 
 /**
  * __bc_uncharge - bc_uncharge() when this CPU has more than it may keep
@@ -81,12 +83,12 @@ EXPORT_SYMBOL_GPL(__bc_charge);
  */
 void __bc_uncharge(struct bc_cgroup *bc, enum bc_resource res)
 {
-	int nr = bc_stock_trim(this_cpu_ptr(bc->stock), res, READ_ONCE(bc->stock_max[res]) / 2);
+	struct bc_stock *stock = this_cpu_ptr(bc->stock);
+	int nr = bc_stock_trim(stock, res, READ_ONCE(stock->max[res]) / 2);
 
 	if (nr)
 		bc_release(bc, res, nr);
 }
-EXPORT_SYMBOL_GPL(__bc_uncharge);
 
 /* What @root and its descendants have in stock; exact when nobody charges or uncharges. */
 long bc_stock_sum(struct bc_cgroup *root, enum bc_resource res)
@@ -95,99 +97,110 @@ long bc_stock_sum(struct bc_cgroup *root, enum bc_resource res)
 	long sum = 0;
 	int cpu;
 
-	rcu_read_lock();
-	css_for_each_descendant_pre(css, &root->css)
+	guard(rcu)();
+	css_for_each_descendant_pre(css, &root->css) {
+		struct bc_cgroup *bc = css_bc(css);
+
+		if (!bc->stock)
+			continue;
 		for_each_possible_cpu(cpu)
-			sum += READ_ONCE(per_cpu_ptr(css_bc(css)->stock, cpu)->avail[res]);
-	rcu_read_unlock();
+			sum += READ_ONCE(per_cpu_ptr(bc->stock, cpu)->avail[res]);
+	}
 	return sum;
 }
 
-/*
- * Puts @nr charged units into this CPU's stock. They are the caller's to give back when the cgroup
- * has died: bc_stock_close() waits for whoever saw it online here.
+/**
+ * bc_stock_fill - charge to the stock of this CPU in advance
+ * @bc: the cgroup
+ * @res: the resource
+ *
+ * Charging and filling is one section without preemption, so that a work item sent to this CPU finds
+ * all or nothing of it.
  */
-bool bc_stock_fill(struct bc_cgroup *bc, enum bc_resource res, int nr)
+void bc_stock_fill(struct bc_cgroup *bc, enum bc_resource res)
 {
-	bool online;
+	int nr = 0;
 
-	preempt_disable();
-	online = READ_ONCE(bc->online);
-	if (online) {
-		WRITE_ONCE(bc->stock_max[res], nr);
-		this_cpu_add(bc->stock->avail[res], nr);
+	guard(preempt)();
+	if (READ_ONCE(bc->online) && !cpu_is_isolated(smp_processor_id())) {
+		WRITE_ONCE(bc->stocked, true);
+		/* Pairs with the one in bc_stock_recall(): it sees this, or the settings are seen. */
+		smp_mb();
+		nr = bc_advance(bc, res, num_online_cpus());
 	}
-	preempt_enable();
-	return online;
-}
-
-/*
- * How many CPUs share what is left below a limit; 0 where nothing may be in stock: an isolated CPU
- * is not to be disturbed by recalls.
- */
-unsigned int bc_stock_cpus(void)
-{
-	return cpu_is_isolated(raw_smp_processor_id()) ? 0 : num_online_cpus();
+	this_cpu_write(bc->stock->max[res], nr);
+	this_cpu_add(bc->stock->avail[res], nr);
 }
 
 static void bc_drain_work(struct work_struct *work)
 {
+	guard(preempt)();
 	bc_stock_empty(container_of(work, struct bc_stock, drain));
 }
 
-/*
- * Has the CPUs empty their stocks of @bc and waits for it. The caller has a reference and holds CPU
- * hotplug off, so that each work item runs on the CPU whose stock it is for.
- */
-static void bc_drain(struct bc_cgroup *bc, bool isolated_too)
+/* Whether @cpu is better left alone: it got nothing since it was isolated. */
+static bool bc_stock_quiet(struct bc_stock *stock, int cpu)
 {
-	bool sent = false;
+	enum bc_resource res;
+
+	guard(rcu)();
+	if (!cpu_is_isolated(cpu))
+		return false;
+	for (res = 0; res < BC_NR_RESOURCES; res++)
+		if (READ_ONCE(stock->avail[res]) || READ_ONCE(stock->max[res]))
+			return false;
+	return true;
+}
+
+/*
+ * Has the CPUs empty their stocks of @bc, and waits for it. Also those that seem to have none: a unit
+ * may be on its way there. The caller has a reference and holds CPU hotplug off, so that each work
+ * item runs on the CPU whose stock it is for.
+ */
+static void bc_drain(struct bc_cgroup *bc)
+{
 	int cpu;
 
 	for_each_online_cpu(cpu) {
 		struct bc_stock *stock = per_cpu_ptr(bc->stock, cpu);
-		enum bc_resource res;
 
-		if (!isolated_too && cpu_is_isolated(cpu))
-			continue;
-		for (res = 0; res < BC_NR_RESOURCES; res++) {
-			if (READ_ONCE(stock->avail[res]) > 0) {
-				queue_work_on(cpu, bc_wq, &stock->drain);
-				sent = true;
-				break;
-			}
-		}
+		if (!bc_stock_quiet(stock, cpu))
+			queue_work_on(cpu, bc_wq, &stock->drain);
 	}
-	if (!sent)
-		return;
 	for_each_online_cpu(cpu)
 		flush_work(&per_cpu_ptr(bc->stock, cpu)->drain);
 }
 
 /**
- * bc_stock_recall - empty the stocks of a resource in a whole subtree
+ * bc_stock_recall - empty the stocks of a whole subtree
  * @root: its top; the caller has a reference
- * @res: the resource whose stocks stay empty until the next charge looks at what is left
+ * @hotplug: wait for CPUs that come or go, instead of recalling nothing
  *
- * Sleeps until the CPUs have done it. While CPUs come or go nothing is recalled: the caller may be
- * the one who moves them.
+ * Sleeps until the CPUs have done it. Who charges must not wait for hotplug: it may be the task that
+ * moves the CPUs.
  */
-void bc_stock_recall(struct bc_cgroup *root, enum bc_resource res)
+void bc_stock_recall(struct bc_cgroup *root, bool hotplug)
 {
 	struct cgroup_subsys_state *css;
 
-	if (!cpus_read_trylock())
+	if (hotplug)
+		cpus_read_lock();
+	else if (!cpus_read_trylock())
 		return;
 
+	/* Between the caller's change of a setting and looking for stocks; see bc_stock_fill(). */
+	smp_mb();
 	rcu_read_lock();
 	css_for_each_descendant_pre(css, &root->css) {
-		if (!css_tryget(css))
+		struct bc_cgroup *bc = css_bc(css);
+
+		if (!bc->stock || !css_tryget(css))
 			continue;
 		rcu_read_unlock();
-		WRITE_ONCE(css_bc(css)->stock_max[res], 0);
-		/* Pairs with the barrier between filling a stock and looking again in stock.rs. */
-		smp_mb();
-		bc_drain(css_bc(css), false);
+		/* Who comes second waits until the first has got everything. */
+		scoped_guard(mutex, &bc->recall_lock)
+			if (xchg(&bc->stocked, false))
+				bc_drain(bc);
 		rcu_read_lock();
 		css_put(css);
 	}
@@ -195,18 +208,13 @@ void bc_stock_recall(struct bc_cgroup *root, enum bc_resource res)
 	cpus_read_unlock();
 }
 
-/* Second half of bc_stock_close(): nobody adds to the stock any more. */
+/* Second half of bc_stock_close(): nobody fills the stock any more. */
 static void bc_close_work(struct work_struct *work)
 {
 	struct bc_cgroup *bc = container_of(to_rcu_work(work), struct bc_cgroup, close);
-	enum bc_resource res;
-
-	/* Again, because a last bc_stock_fill() may have raised it. */
-	for (res = 0; res < BC_NR_RESOURCES; res++)
-		WRITE_ONCE(bc->stock_max[res], 0);
 
 	cpus_read_lock();
-	bc_drain(bc, true);
+	bc_drain(bc);
 	cpus_read_unlock();
 	css_put(&bc->css);
 }
@@ -215,19 +223,14 @@ static void bc_close_work(struct work_struct *work)
  * bc_stock_close - end the stock of a cgroup that was removed
  * @bc: the cgroup
  *
- * Does not wait. From here on every object that goes takes its reference with it.
+ * Does not wait. Once it is done, every object that goes takes its reference with it.
  */
 void bc_stock_close(struct bc_cgroup *bc)
 {
-	enum bc_resource res;
-
 	WRITE_ONCE(bc->online, false);
-	for (res = 0; res < BC_NR_RESOURCES; res++)
-		WRITE_ONCE(bc->stock_max[res], 0);
-
 	/*
-	 * Whoever saw the old values with preemption off has touched its stock a grace period
-	 * later; whoever starts then sees the new ones.
+	 * Who saw it online without preemption has filled the stock a grace period later; who
+	 * starts then sees that it is not. The work items end what was allowed to each CPU.
 	 */
 	css_get(&bc->css);
 	queue_rcu_work(system_percpu_wq, &bc->close);
@@ -237,7 +240,7 @@ int bc_stock_alloc(struct bc_cgroup *bc)
 {
 	int cpu;
 
-	bc->stock = alloc_percpu(struct bc_stock);
+	bc->stock = alloc_percpu_gfp(struct bc_stock, GFP_KERNEL_ACCOUNT);
 	if (!bc->stock)
 		return -ENOMEM;
 
@@ -247,6 +250,7 @@ int bc_stock_alloc(struct bc_cgroup *bc)
 		stock->bc = bc;
 		INIT_WORK(&stock->drain, bc_drain_work);
 	}
+	mutex_init(&bc->recall_lock);
 	INIT_RCU_WORK(&bc->close, bc_close_work);
 	return 0;
 }
@@ -272,10 +276,14 @@ static int bc_cpu_dead(unsigned int cpu)
 
 static int __init bc_stock_init(void)
 {
-	bc_wq = alloc_workqueue("bc", WQ_PERCPU, 0);
+	int ret;
+
+	/* Whoever waits for it may hold locks of file systems. */
+	bc_wq = alloc_workqueue("bc", WQ_MEM_RECLAIM | WQ_PERCPU, 0);
 	if (!bc_wq)
 		return -ENOMEM;
 
-	return cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "cgroup/bc:dead", NULL, bc_cpu_dead);
+	ret = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "cgroup/bc:dead", NULL, bc_cpu_dead);
+	return min(ret, 0);
 }
 core_initcall(bc_stock_init);

@@ -21,11 +21,7 @@ static int bc_css_online(struct cgroup_subsys_state *css)
 static void bc_css_offline(struct cgroup_subsys_state *css)
 {
 	bc_stock_close(css_bc(css));
-}
-
-static void bc_css_released(struct cgroup_subsys_state *css)
-{
-	/* The key stays on until here, so that every charged object is seen when it goes. */
+	/* Only charges depend on it; an uncharge looks whether somebody pays for the object. */
 	static_branch_dec(&bc_enabled_key);
 }
 
@@ -74,6 +70,11 @@ static ssize_t bc_write(struct kernfs_open_file *of, char *buf, size_t nbytes, l
 	int err = bc_set(css_bc(of_css(of)), of_cft(of)->private, buf, nbytes);
 
 	return err ?: nbytes;
+}
+
+bool bc_refuse_traced(void)
+{
+	return trace_bc_refuse_enabled();
 }
 
 static struct cftype bc_files[] = {
@@ -130,7 +131,6 @@ struct cgroup_subsys bc_cgrp_subsys = {
 	.css_alloc = bc_css_alloc,
 	.css_online = bc_css_online,
 	.css_offline = bc_css_offline,
-	.css_released = bc_css_released,
 	.css_free = bc_css_free,
 	.can_attach = bc_can_attach,
 	.cancel_attach = bc_cancel_attach,

@@ -12,6 +12,7 @@
 #include <linux/cgroup.h>
 #include <linux/fs.h>
 #include <linux/jump_label.h>
+#include <linux/mutex_types.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/workqueue_types.h>
@@ -33,6 +34,8 @@ struct bc_cgroup;
  */
 struct bc_stock {
 	int avail[BC_NR_RESOURCES];
+	/* How many this CPU may keep: 0 near a limit, when isolated, after the cgroup's death. */
+	int max[BC_NR_RESOURCES];
 	struct bc_cgroup *bc;
 	struct work_struct drain;
 };
@@ -42,9 +45,10 @@ struct bc_cgroup {
 	struct cgroup_subsys_state css;
 	/* NULL for the root, which pays for nothing. */
 	struct bc_stock __percpu *stock;
-	/* How many units each CPU may keep; 0 near a limit and after the cgroup's death. */
-	int stock_max[BC_NR_RESOURCES];
 	bool online;
+	/* Something may be in stock since the last recall. */
+	bool stocked;
+	struct mutex recall_lock;
 	struct rcu_work close;
 	struct cgroup_file events_file;
 	struct cgroup_file events_local_file;
@@ -60,7 +64,8 @@ void __bc_uncharge(struct bc_cgroup *bc, enum bc_resource res);
  * @owner: where the object keeps who pays; NULL when nobody does
  * @res: what is asked for
  *
- * The request is strict: it is refused above the barrier of any level of the hierarchy. May sleep.
+ * The request is strict: it is refused above the barrier of any level of the hierarchy. May sleep,
+ * also for work items on other CPUs when the request is about to be refused.
  *
  * Return: 0, or the resource's errno when it was refused.
  */
@@ -97,7 +102,8 @@ static __always_inline void bc_uncharge(struct bc_cgroup *bc, enum bc_resource r
 		return;
 
 	preempt_disable();
-	if (unlikely(this_cpu_inc_return(bc->stock->avail[res]) > READ_ONCE(bc->stock_max[res])))
+	if (unlikely(this_cpu_inc_return(bc->stock->avail[res]) >
+		     this_cpu_read(bc->stock->max[res])))
 		__bc_uncharge(bc, res);
 	preempt_enable();
 }
