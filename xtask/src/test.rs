@@ -50,8 +50,8 @@ impl Tier {
     /// The machines that a tier uses unless some are named.
     fn usual(self, flavour: Flavour) -> &'static [Arch] {
         match (self, flavour) {
-            (Self::Host, _) => &[],
-            (Self::Kunit, Flavour::Kcsan) => &[Arch::Qemu],
+            // The unit tests are only built into the kernels for user-mode Linux.
+            (Self::Host, _) | (Self::Kunit, Flavour::Kcsan) => &[],
             (Self::Kunit, _) => &[Arch::Um],
             (Self::Bc, Flavour::Kcsan) => &[Arch::Qemu],
             (Self::Bc, _) => &[Arch::Um, Arch::Qemu],
@@ -125,7 +125,8 @@ impl Plan {
                 }
             }
         }
-        if tiers.is_empty() {
+        let named = !tiers.is_empty();
+        if !named {
             // The host's tests run the same under every kernel and on every machine.
             let special = flavour != Flavour::Default || !args.on.is_empty();
             tiers.extend(
@@ -142,13 +143,18 @@ impl Plan {
             }
             let usual = tier.usual(flavour);
             let machines = if args.on.is_empty() { usual } else { &args.on };
-            let jobs_of = |arch: &Arch| Job {
+            // A tier that was not asked for goes where it is at home.
+            let machines = machines.iter().filter(|arch| named || usual.contains(arch));
+            jobs.extend(machines.map(|&arch| Job {
                 tier,
-                on: Some(*arch),
-            };
-            jobs.extend(machines.iter().map(jobs_of));
+                on: Some(arch),
+            }));
         }
         jobs.dedup();
+        if jobs.is_empty() {
+            let what = "the unit tests are only built into the kernels for user-mode Linux";
+            return Err(usage(what.to_owned()));
+        }
         Ok(Self {
             jobs,
             filter,
@@ -406,6 +412,10 @@ fn in_guest(plan: &Plan, job: &Job, arch: Arch, base: &Base) -> Result<Option<Ru
 
 /// Boots a kernel that tests itself on the way up.
 fn kunit(plan: &Plan, kernel: &Kernel, name: String) -> Result<Option<Run>> {
+    if !kernel.has("KUNIT") {
+        let what = "no unit tests are built into this kernel";
+        return Err(Failure::new(Exit::Usage, what).fix("say --on um").into());
+    }
     let mut script = Script::new(name, "exit 0");
     script.booted_by = Some("KTAP version ");
     script.cmdline = vec!["kunit.enable=1".to_owned(), "kunit.autorun=1".to_owned()];
@@ -453,7 +463,11 @@ fn bc(plan: &Plan, kernel: &Kernel, source: &Path, name: String) -> Result<Optio
         });
     }
     let console = guest::run(kernel, script)?;
-    let root = ktap::parse("bc", &console.output);
+    let mut root = ktap::parse("bc", &console.output);
+    if root.status == Status::Skip && plan.filter.is_none() {
+        // The kernel was built to have what they test.
+        root.problems.push("every test was skipped".to_owned());
+    }
     let mut run = conclude(root, console);
     if let Some(error) = tests.error {
         let mut node = Node::leaf("the build", Status::Error).because("make failed");
@@ -691,6 +705,8 @@ mod tests {
         assert_eq!(jobs(&["kunit", "host"]), "kunit on um, host");
         assert_eq!(jobs(&["bc", "--on", "qemu"]), "bc on qemu");
         assert_eq!(jobs(&["--on", "um"]), "kunit on um, bc on um");
+        assert_eq!(jobs(&["--on", "qemu"]), "bc on qemu");
+        assert_eq!(jobs(&["--kcsan"]), "bc on qemu-kcsan");
         assert_eq!(
             jobs(&["--debug"]),
             "kunit on um-debug, bc on um-debug, bc on qemu-debug"
@@ -701,6 +717,7 @@ mod tests {
             &["a", "b"] as &[_],
             &["a", "bc"],
             &["--kcsan", "--on", "um"],
+            &["kunit", "--kcsan"],
         ] {
             let error = plan(wrong).unwrap_err();
             assert_eq!(exit::of(&error), Exit::Usage, "{wrong:?}");
