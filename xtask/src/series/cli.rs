@@ -232,3 +232,74 @@ fn conclude(rows: &[Row]) -> Result<()> {
     };
     Err(failure.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit;
+
+    #[test]
+    fn a_finding_weighs_more_than_a_check_that_did_not_run() {
+        let pass = || Row::ran("7.3.4", "compose", String::new(), Vec::new());
+        let fail = || Row::ran("7.3.4", "rustfmt", String::new(), vec!["x".into()]);
+        let skip = || Row::skipped("7.2.9", "clippy", "missing".into());
+        conclude(&[pass()]).unwrap();
+        let error = conclude(&[pass(), skip()]).unwrap_err();
+        assert_eq!(exit::of(&error), Exit::Skipped);
+        assert_eq!(error.to_string(), "not run: clippy on 7.2.9");
+        let error = conclude(&[pass(), skip(), fail()]).unwrap_err();
+        assert_eq!(exit::of(&error), Exit::Findings);
+        assert_eq!(error.to_string(), "failed: rustfmt on 7.3.4");
+    }
+
+    #[test]
+    fn an_unsigned_series_says_so() {
+        let options = |signoff| mail::Options {
+            identity: super::super::git::Identity::nobody(),
+            date: 0,
+            signoff,
+            assisted_by: Vec::new(),
+            reroll: 1,
+            rfc: false,
+        };
+        let lines = |signoff| {
+            to_do(
+                &options(signoff),
+                true,
+                Path::new("linux"),
+                Path::new("out"),
+            )
+        };
+        assert!(
+            lines(false)
+                .iter()
+                .any(|line| line.contains("Signed-off-by yet"))
+        );
+        assert!(
+            !lines(true)
+                .iter()
+                .any(|line| line.contains("Signed-off-by"))
+        );
+    }
+
+    #[test]
+    fn the_table_shows_findings_first() {
+        let rows = [
+            Row::ran("7.3.4", "git am", "8 patches".into(), Vec::new()),
+            Row::ran(
+                "7.3.4",
+                "checkpatch",
+                "--strict".into(),
+                vec!["0001: long".into()],
+            ),
+            Row::skipped("7.2", "clippy", "missing".into()),
+        ];
+        assert_eq!(
+            report::text(&rows),
+            "7.3.4 checkpatch: 0001: long\n\n\
+             7.3.4  git am      pass  8 patches\n\
+             7.3.4  checkpatch  FAIL  --strict\n\
+             7.2    clippy      skip  missing\n"
+        );
+    }
+}
