@@ -49,27 +49,27 @@ static void bc_stock_empty(struct bc_stock *stock)
 /**
  * __bc_charge - bc_charge() when the stock of this CPU is empty
  * @bc: whose stock it was
- * @owner: where the object keeps who pays
  * @res: what is asked for
  *
  * Context: entered with preemption off and one unit taken too many, left with preemption on.
- * Return: 0, or the resource's errno.
+ * Return: who pays, NULL when nobody does, or the resource's errno.
  */
-int __bc_charge(struct bc_cgroup *bc, struct bc_cgroup **owner, enum bc_resource res)
+struct bc_cgroup *__bc_charge(struct bc_cgroup *bc, enum bc_resource res)
 {
-	int err;
+	int err = 0;
 
 	this_cpu_inc(bc->stock->avail[res]);
 	preempt_enable();
 
 	/* Another one when the task was moved meanwhile, and then possibly the root. */
 	bc = css_bc(task_get_css(current, bc_cgrp_id));
-	err = bc->stock ? bc_refill(bc, res) : 0;
-	if (err || !bc->stock)
-		css_put(&bc->css);
-	else
-		*owner = bc;
-	return err;
+	if (bc->stock) {
+		err = bc_refill(bc, res);
+		if (!err)
+			return bc;
+	}
+	css_put(&bc->css);
+	return ERR_PTR(err);
 }
 
 /**
@@ -114,8 +114,8 @@ long bc_stock_sum(struct bc_cgroup *root, enum bc_resource res)
  * @bc: the cgroup
  * @res: the resource
  *
- * Charging and filling is one section without preemption, so that a work item sent to this CPU finds
- * all or nothing of it.
+ * Charging and filling is one section without preemption, so that a work item sent to this CPU
+ * finds all or nothing of it.
  */
 void bc_stock_fill(struct bc_cgroup *bc, enum bc_resource res)
 {
@@ -124,7 +124,7 @@ void bc_stock_fill(struct bc_cgroup *bc, enum bc_resource res)
 	guard(preempt)();
 	if (READ_ONCE(bc->online) && !cpu_is_isolated(smp_processor_id())) {
 		WRITE_ONCE(bc->stocked, true);
-		/* Pairs with the one in bc_stock_recall(): it sees this, or the settings are seen. */
+		/* Pairs with bc_stock_recall(): it sees this, or its settings are seen here. */
 		smp_mb();
 		nr = bc_advance(bc, res, num_online_cpus());
 	}
@@ -153,9 +153,9 @@ static bool bc_stock_quiet(struct bc_stock *stock, int cpu)
 }
 
 /*
- * Has the CPUs empty their stocks of @bc, and waits for it. Also those that seem to have none: a unit
- * may be on its way there. The caller has a reference and holds CPU hotplug off, so that each work
- * item runs on the CPU whose stock it is for.
+ * Has the CPUs empty their stocks of @bc, and waits for it. Also those that seem to have none: a
+ * unit may be on its way there. The caller has a reference and holds CPU hotplug off, so that each
+ * work item runs on the CPU whose stock it is for.
  */
 static void bc_drain(struct bc_cgroup *bc)
 {
@@ -176,8 +176,8 @@ static void bc_drain(struct bc_cgroup *bc)
  * @root: its top; the caller has a reference
  * @hotplug: wait for CPUs that come or go, instead of recalling nothing
  *
- * Sleeps until the CPUs have done it. Who charges must not wait for hotplug: it may be the task that
- * moves the CPUs.
+ * Sleeps until the CPUs have done it. Who charges must not wait for hotplug: it may be the task
+ * that moves the CPUs.
  */
 void bc_stock_recall(struct bc_cgroup *root, bool hotplug)
 {

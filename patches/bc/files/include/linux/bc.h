@@ -10,6 +10,7 @@
 #define _LINUX_BC_H
 
 #include <linux/cgroup.h>
+#include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/jump_label.h>
 #include <linux/mutex_types.h>
@@ -48,6 +49,7 @@ struct bc_cgroup {
 	bool online;
 	/* Something may be in stock since the last recall. */
 	bool stocked;
+	/* Held until what a recall found is back. */
 	struct mutex recall_lock;
 	struct rcu_work close;
 	struct cgroup_file events_file;
@@ -56,7 +58,7 @@ struct bc_cgroup {
 
 DECLARE_STATIC_KEY_FALSE(bc_enabled_key);
 
-int __bc_charge(struct bc_cgroup *bc, struct bc_cgroup **owner, enum bc_resource res);
+struct bc_cgroup *__bc_charge(struct bc_cgroup *bc, enum bc_resource res);
 void __bc_uncharge(struct bc_cgroup *bc, enum bc_resource res);
 
 /**
@@ -71,20 +73,28 @@ void __bc_uncharge(struct bc_cgroup *bc, enum bc_resource res);
  */
 static __always_inline int bc_charge(struct bc_cgroup **owner, enum bc_resource res)
 {
+	struct bc_stock __percpu *stock;
 	struct bc_cgroup *bc;
 
-	*owner = NULL;
-	if (!static_branch_unlikely(&bc_enabled_key))
+	if (!static_branch_unlikely(&bc_enabled_key)) {
+		*owner = NULL;
 		return 0;
+	}
 
 	/* Keeps the task's css from going away, and the task on the CPU whose stock it takes. */
 	preempt_disable();
 	bc = container_of(task_css_check(current, bc_cgrp_id, true), struct bc_cgroup, css);
-	if (bc->stock) {
-		if (unlikely(this_cpu_dec_return(bc->stock->avail[res]) < 0))
-			return __bc_charge(bc, owner, res);
+	stock = bc->stock;
+	if (!stock) {
+		bc = NULL;
+	} else if (unlikely(this_cpu_dec_return(stock->avail[res]) < 0)) {
+		bc = __bc_charge(bc, res);
+		if (IS_ERR(bc))
+			return PTR_ERR(bc);
 		*owner = bc;
+		return 0;
 	}
+	*owner = bc;
 	preempt_enable();
 	return 0;
 }
@@ -98,12 +108,14 @@ static __always_inline int bc_charge(struct bc_cgroup **owner, enum bc_resource 
  */
 static __always_inline void bc_uncharge(struct bc_cgroup *bc, enum bc_resource res)
 {
+	struct bc_stock __percpu *stock;
+
 	if (!bc)
 		return;
 
 	preempt_disable();
-	if (unlikely(this_cpu_inc_return(bc->stock->avail[res]) >
-		     this_cpu_read(bc->stock->max[res])))
+	stock = bc->stock;
+	if (unlikely(this_cpu_inc_return(stock->avail[res]) > this_cpu_read(stock->max[res])))
 		__bc_uncharge(bc, res);
 	preempt_enable();
 }
