@@ -80,9 +80,9 @@ impl Head {
 
     /// Gives the references of `nr` units back.
     pub(crate) fn put_many(&self, nr: i64) {
-        // SAFETY: Each unit that was taken out of a stock, or was never put into one, has a reference.
-        // The memory stays for `self`: css are freed a grace period after their last reference, and
-        // who does not have another one is in an RCU read side.
+        // SAFETY: Each unit that was taken out of a stock, or was never put into one, has a
+        // reference. The memory stays for `self`: css are freed a grace period after their last
+        // reference, and who does not have another one is in an RCU read side.
         // CAST: Stocks are `i32`.
         unsafe { bindings::css_put_many(self.css(), nr as u32) };
     }
@@ -111,8 +111,8 @@ impl Head {
         unsafe { bindings::bc_stock_fill(self.as_ptr(), resource.index as u32) };
     }
 
-    /// Empties the stocks of this cgroup and all below; sleeps. `hotplug` says whether it may wait for
-    /// CPUs that come or go.
+    /// Empties the stocks of this cgroup and all below; sleeps. `hotplug` says whether it may wait
+    /// for CPUs that come or go.
     pub(crate) fn stock_recall(&self, hotplug: bool) {
         // SAFETY: The css stays for `&self`; cgroups without a stock are passed over.
         unsafe { bindings::bc_stock_recall(self.as_ptr(), hotplug) };
@@ -142,6 +142,7 @@ kernel::declare_trace! {
     /// # Safety
     ///
     /// The cgroups are alive and the strings are NUL-terminated.
+    #[expect(clippy::too_many_arguments, reason = "one per field of the event")]
     unsafe fn bc_refuse(
         charged: *mut bindings::cgroup,
         at: *mut bindings::cgroup,
@@ -161,7 +162,6 @@ pub(crate) fn refusals_are_traced() -> bool {
 }
 
 /// The tracepoint `bc:bc_refuse`.
-#[expect(clippy::too_many_arguments, reason = "one per field of the event")]
 pub(crate) fn trace_refusal(
     charged: &Head,
     at: &Head,

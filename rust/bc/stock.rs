@@ -14,8 +14,8 @@ use crate::{
 };
 use kernel::prelude::*;
 
-/// Charges one unit, and fills the stock of this CPU where that is allowed. Becomes the caller's, who
-/// gives it a reference; may sleep.
+/// Charges one unit, to which the caller gives its reference, and fills the stock of this CPU where
+/// that is allowed. May sleep.
 ///
 /// # Errors
 ///
@@ -34,8 +34,8 @@ pub(crate) fn refill(bc: &Bc, resource: &Resource) -> Result {
     })
 }
 
-/// Charges as many units as a CPU may have in stock as things are, each with its reference; how many
-/// they are. Does not sleep.
+/// Charges as many units as a CPU may have in stock as things are, each with its reference; how
+/// many they are. Does not sleep.
 pub(crate) fn advance(bc: &Bc, resource: &Resource, cpus: u32) -> i32 {
     let headroom = bc
         .levels()

@@ -80,7 +80,8 @@ pub fn prepare(base: &Base, config: &Config) -> Result<Prepared> {
     let (base, pristine) = fetch::resolve(base)?;
     let source = sync::ensure(&base, &pristine, config.flavour != Flavour::Unpatched)?;
     let name = base.name();
-    Prepared::new(base, source, &name, config, config::wanted(config)?)
+    let wanted = config::wanted(config, &super::version(&pristine)?)?;
+    Prepared::new(base, source, &name, config, wanted)
 }
 
 impl Prepared {
@@ -133,7 +134,8 @@ pub fn clippy(base: &Base, config: &Config, stale: &[String]) -> Result<String> 
     let source = sync::ensure(&base, &pristine, true)?;
     // Objects that were made with clippy and those made without exclude each other.
     let name = format!("{}-clippy", base.name());
-    let prepared = Prepared::new(base, source, &name, config, config::wanted(config)?)?;
+    let wanted = config::wanted(config, &super::version(&pristine)?)?;
+    let prepared = Prepared::new(base, source, &name, config, wanted)?;
     config::write(&prepared.source, &prepared.build, config, &prepared.wanted)?;
     let mut args = vec!["CLIPPY=1".to_owned(), "prepare".to_owned()];
     for path in stale {

@@ -19,14 +19,18 @@ use crate::{cmd, paths, toolchain};
 /// Symbol without `CONFIG_`, and its value; `n` when it is not set.
 type Symbols = BTreeMap<String, String>;
 
-/// The fragments of a configuration, later ones having the last word.
-fn fragments(config: &Config) -> Vec<PathBuf> {
+/// The fragments of a configuration of a kernel version, later ones having the last word.
+fn fragments(config: &Config, version: &str) -> Vec<PathBuf> {
     let dir = paths::repo().join("xtask/config");
     let arch = config.arch.name();
     let mut fragments = vec![
         dir.join("common.config"),
         dir.join(format!("{arch}.config")),
     ];
+    // What has another name on one base, `7.3` of version 7.3.4.
+    let series: Vec<&str> = version.splitn(3, '.').take(2).collect();
+    let special = dir.join(format!("{}.config", series.join(".")));
+    fragments.extend(special.exists().then_some(special));
     let topic = paths::repo().join(super::TOPIC);
     let flavour = match config.flavour {
         Flavour::Unpatched | Flavour::Off => return fragments,
@@ -48,14 +52,14 @@ fn fragments(config: &Config) -> Vec<PathBuf> {
     fragments
 }
 
-/// The merged text of all fragments of a configuration.
+/// The merged text of all fragments of a configuration of a kernel version.
 ///
 /// # Errors
 ///
 /// A fragment is missing or has a line that is no setting.
-pub fn wanted(config: &Config) -> Result<String> {
+pub fn wanted(config: &Config, version: &str) -> Result<String> {
     let mut symbols = Symbols::new();
-    for path in fragments(config) {
+    for path in fragments(config, version) {
         let text =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let fragment = parse(&text).with_context(|| path.display().to_string())?;
@@ -253,7 +257,9 @@ mod tests {
     fn the_fragments_of_the_repository_merge() {
         for arch in [Arch::Um, Arch::Qemu] {
             for flavour in [Flavour::Default, Flavour::Debug, Flavour::Kcsan] {
-                super::wanted(&Config { arch, flavour }).unwrap();
+                for version in ["7.3.4", "7.2", "6.12.1-rc1"] {
+                    super::wanted(&Config { arch, flavour }, version).unwrap();
+                }
             }
         }
     }

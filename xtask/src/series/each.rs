@@ -29,7 +29,7 @@ const MARK: &str = "this commit boots";
 /// Whatever is not the series' fault.
 pub fn commits(topic: &Topic, composed: &Composed, base: &Base) -> Result<Row> {
     let config = Config::new(Arch::Um);
-    let wanted = config::wanted(&config)?;
+    let wanted = config::wanted(&config, &composed.version)?;
     let count = topic.patches.len();
     let (mut findings, mut earlier) = (Vec::new(), 0);
     for (at, (patch, stage)) in topic.patches.iter().zip(&composed.stages).enumerate() {
@@ -103,7 +103,7 @@ pub fn clippy(composed: &Composed, base: &Base) -> Result<Row> {
         .collect();
     let detail = format!("{} files of the tip", rust.len());
     let row = |findings| Row::ran(&composed.version, "clippy", detail, findings);
-    let wanted = config::wanted(&config)?;
+    let wanted = config::wanted(&config, &composed.version)?;
     let proof = Proof::new("clippy", composed, base, composed.tip(), &wanted)?;
     if rust.is_empty() || proof.is_there() {
         return Ok(row(Vec::new()));
