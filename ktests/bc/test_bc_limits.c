@@ -451,11 +451,12 @@ static int test_limits_peak(const char *root)
 	if (unmet(bc_peak(child, NUMFILE) >= 40) ||
 	    unmet(bc_peak(child, NUMFILE) <= 40 + slack))
 		goto cleanup;
-	if (differs(bc_open(agent, 5), 5) ||
+	if (differs(bc_open(agent, 20), 20) ||
+	    unmet(bc_peak(child, NUMFILE) >= 40) ||
 	    unmet(bc_peak(child, NUMFILE) <= 40 + slack))
 		goto cleanup;
 
-	if (differs(bc_open(agent, 90), 90) ||
+	if (differs(bc_open(agent, 75), 75) ||
 	    unmet(bc_peak(child, NUMFILE) >= 100) ||
 	    unmet(bc_peak(child, NUMFILE) <= 100 + slack))
 		goto cleanup;
