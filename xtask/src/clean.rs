@@ -35,18 +35,33 @@ pub fn run(all: bool) -> Result<Freed> {
     let parts: &[&str] = if all {
         // Not the locks: another process may hold one.
         &[
-            "apt", "base", "build", "ccache", "download", "guest", "logs", "tools", "tree",
+            "apt",
+            "base",
+            "build",
+            "ccache",
+            "download",
+            "guest",
+            "logs",
+            "probe.json",
+            "proven",
+            "tools",
+            "tree",
         ]
     } else {
         &["build", "tree"]
     };
     let mut bytes = 0;
     for part in parts {
-        let dir = cache.join(part);
-        bytes += size(&dir);
-        match fs::remove_dir_all(&dir) {
+        let path = cache.join(part);
+        bytes += size(&path);
+        let removed = if path.is_file() {
+            fs::remove_file(&path)
+        } else {
+            fs::remove_dir_all(&path)
+        };
+        match removed {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot remove {}", dir.display()));
+                return Err(error).with_context(|| format!("cannot remove {}", path.display()));
             }
             _ => {}
         }

@@ -113,8 +113,10 @@ impl<'a> Run<'a> {
         let end = Instant::now() + self.limit;
         let mut text = String::new();
         loop {
-            match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(line) => {
+            let left = end.saturating_duration_since(Instant::now());
+            match lines.recv_timeout(left) {
+                // However much it prints: time is up when it is up.
+                Ok(line) if !left.is_zero() => {
                     if let Some(log) = &mut log {
                         log.write_all(&line)?;
                     }
@@ -125,7 +127,7 @@ impl<'a> Run<'a> {
                     text.push_str(&line);
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {
+                Ok(_) | Err(RecvTimeoutError::Timeout) => {
                     kill_group(&mut child);
                     let what = format!("`{}` took longer than {:?}", self.shown, self.limit);
                     return Err(Failure::new(Exit::TimeLimit, what).into());
@@ -159,6 +161,11 @@ impl<'a> Run<'a> {
         }
         .into())
     }
+}
+
+/// The cargo that built this tool: where there are several, another one may be too old.
+pub fn cargo() -> String {
+    std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
 }
 
 /// Has the command ended when this process ends: in a process group of its own it does not see Ctrl-C.

@@ -2,8 +2,7 @@
 
 //! What the tool needs of the machine: one table, which `doctor` shows and `setup` works off.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -11,6 +10,7 @@ use serde::Serialize;
 use xshell::{Shell, cmd};
 
 use crate::exit::{Exit, Failure};
+use crate::guest::initramfs;
 use crate::probe::{self, Kvm};
 use crate::toolchain::{self, Version, program};
 use crate::{cmd, paths};
@@ -299,16 +299,8 @@ fn virtme_ng() -> Option<Found> {
 }
 
 fn busybox() -> Option<Found> {
-    let path = program("busybox")?;
-    // The name of the dynamic loader stands in the first page of a program that needs one.
-    let mut head = [0; 4096];
-    let length = File::open(&path).and_then(|mut file| file.read(&mut head));
-    let head = &head[..length.ok()?];
-    let dynamic = head.windows(8).any(|bytes| bytes == b"/ld-linu");
-    if dynamic {
-        return None;
-    }
-    Some(Found { version: None })
+    // Where guests look for it, and static as they need it.
+    initramfs::busybox().ok().map(|_| Found { version: None })
 }
 
 /// How a requirement is met.

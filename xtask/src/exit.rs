@@ -63,7 +63,7 @@ pub fn infrastructure(what: impl Into<String>) -> Failure {
     Failure::new(Exit::Infrastructure, what)
 }
 
-/// The exit code of any error: that of the innermost [`Failure`], else infrastructure.
+/// The exit code of any error: that of the outermost [`Failure`], else infrastructure.
 pub fn of(error: &anyhow::Error) -> Exit {
     error
         .chain()

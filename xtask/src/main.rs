@@ -246,6 +246,10 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<ExitCode> {
     let global = &cli.global;
+    if let (true, Command::Demo | Command::Run(_)) = (global.json, &cli.command) {
+        let what = "this command has no results for machines: leave `--json` out";
+        return Err(Failure::new(Exit::Usage, what).into());
+    }
     match &cli.command {
         Command::Bench(args) => return bench::run(args, &global.base()?, global.json),
         Command::Clean { all } => {

@@ -14,6 +14,7 @@ use xshell::{Shell, cmd};
 
 use crate::guest::{self, Kernel, Limits, Outcome, Script, qemu};
 use crate::kernel::Arch;
+use crate::progress::detail;
 use crate::{cmd, paths};
 
 /// How long a guest may take under KVM from start to end; under TCG it takes a quarter of that.
@@ -109,7 +110,13 @@ fn find_out() -> Result<Kvm> {
     let Some(kernel) = any_kernel() else {
         return Ok(Kvm::NotProbed);
     };
-    let kvm = boot(&kernel)?;
+    let kvm = boot(&kernel, Accelerator::Kvm)?;
+    if let (Kvm::Broken(_), Kvm::Broken(why)) = (&kvm, boot(&kernel, Accelerator::Tcg)?) {
+        detail(format!(
+            "not probed: the kernel does not boot at all: {why}"
+        ));
+        return Ok(Kvm::NotProbed);
+    }
     let cached = Cached {
         host,
         qemu: version,
@@ -141,9 +148,9 @@ fn any_kernel() -> Option<Kernel> {
     })
 }
 
-/// Boots a kernel under KVM and lets it power off at once.
-fn boot(kernel: &Kernel) -> Result<Kvm> {
-    let mut script = Script::new("probe-kvm", "exit 0");
+/// Boots a kernel and lets it power off at once.
+fn boot(kernel: &Kernel, accelerator: Accelerator) -> Result<Kvm> {
+    let mut script = Script::new(format!("probe-{}", accelerator.name()), "exit 0");
     script.limits = Limits {
         boot: LIMIT,
         test: LIMIT,
@@ -152,7 +159,7 @@ fn boot(kernel: &Kernel) -> Result<Kvm> {
     script.cpus = 1;
     script.memory = 512;
     script.cmdline.push("kunit.enable=0".to_owned());
-    let console = guest::run_plain(kernel, script, Accelerator::Kvm)?;
+    let console = guest::run_plain(kernel, script, accelerator)?;
     let seconds = console.time.as_secs_f64();
     Ok(match console.outcome {
         Outcome::Exited(0) if console.time <= LIMIT => Kvm::Works(seconds),

@@ -106,7 +106,9 @@ impl Report {
     pub fn exit(&self) -> Exit {
         match self.worst().map(Run::exit) {
             None => Exit::Findings,
-            Some(Exit::Skipped) if self.count().passed > 0 => Exit::Pass,
+            Some(Exit::Skipped) if self.count().passed > 0 && self.count().failed == 0 => {
+                Exit::Pass
+            }
             Some(exit) => exit,
         }
     }
@@ -123,7 +125,8 @@ impl Report {
     /// The command that runs the worst failure again.
     pub fn reproduce(&self) -> Option<&str> {
         match self.exit() {
-            Exit::Pass | Exit::Skipped => None,
+            Exit::Pass => None,
+            Exit::Skipped if self.count().failed == 0 => None,
             _ => self.worst().map(|run| run.reproduce.as_str()),
         }
     }
@@ -313,6 +316,25 @@ mod tests {
                 ),
             ],
         }
+    }
+
+    #[test]
+    fn what_could_not_start_is_not_a_pass() {
+        let mut report = report();
+        report.runs.truncate(1);
+        assert_eq!(report.exit(), Exit::Pass);
+        let mut missing = Node::leaf("the start", Status::Error);
+        missing.diagnostics.push("no emulator".to_owned());
+        report.runs.push(Run {
+            name: "bc on qemu".to_owned(),
+            root: Node::group("bc", vec![missing]),
+            time: Duration::ZERO,
+            log: None,
+            reproduce: "cargo xtask test bc".to_owned(),
+            exit: Exit::Skipped,
+        });
+        assert_ne!(report.exit(), Exit::Pass);
+        assert_eq!(report.reproduce(), Some("cargo xtask test bc"));
     }
 
     fn plain(report: &Report) -> String {

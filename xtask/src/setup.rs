@@ -310,7 +310,7 @@ fn apt_percent(line: &str) -> Option<u64> {
 
 fn install_bindgen() -> Result<()> {
     eprintln!("building bindgen {BINDGEN}: distributions ship older ones than the kernel accepts");
-    let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let cargo = cmd::cargo();
     let root = paths::tools();
     fs::create_dir_all(&root)?;
     let sh = Shell::new()?;

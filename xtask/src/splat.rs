@@ -66,12 +66,14 @@ const TITLES: &[&str] = &[
     r"rcu: rcu\w* kthread starved",
     r"(watchdog: )?BUG: soft lockup",
     r"(watchdog: .*|NMI watchdog: .*)?[Ww]atchdog detected hard LOCKUP",
-    r"INFO: task .* blocked for more than \d+ seconds",
+    r"INFO: task .* blocked .*for more than \d+ seconds",
     r"INFO: (possible|trying to register non-static|inconsistent|suspicious|lockdep is turned off)",
     r"DEBUG_LOCKS_WARN_ON",
     r"UBSAN: ",
     r"kmemleak: [1-9]\d* new suspected memory leaks",
     r"unreferenced object 0x[0-9a-f]+",
+    // A leak detector that gave up finds nothing.
+    r"kmemleak: (Memory pool empty|Cannot allocate|Kernel memory leak detector disabled)",
     r"(refcount_t|ODEBUG|list_(add|del) corruption|slab error|Slab corruption)[:. ]",
 ];
 
@@ -191,6 +193,8 @@ mod tests {
             "rcu: INFO: rcu_sched detected expedited stalls on CPUs/tasks: {",
             "rcu: rcu_preempt kthread starved for 2100 jiffies! g1 f0x0",
             "INFO: task sh:12 blocked for more than 120 seconds.",
+            "INFO: task sh:12 blocked in I/O wait for more than 120 seconds.",
+            "kmemleak: Memory pool empty, consider increasing CONFIG_DEBUG_KMEMLEAK_MEM_POOL_SIZE",
             "INFO: trying to register non-static key.",
             "UBSAN: array-index-out-of-bounds in kernel/cgroup/bc/core.c:1:2",
             "kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -311,18 +312,19 @@ fn host(plan: &Plan) -> Result<Option<Run>> {
     // Neither may a snapshot change itself, nor a colour disturb the reader.
     let _update = sh.push_env("INSTA_UPDATE", "no");
     let _color = sh.push_env("CARGO_TERM_COLOR", "never");
-    let filter = &plan.filter;
+    let (filter, cargo) = (&plan.filter, cmd::cargo());
     let log = paths::logs().join("host.log");
     let command = cmd!(
         sh,
-        "cargo test --workspace --locked --no-fail-fast -- {filter...}"
+        "{cargo} test --workspace --locked --no-fail-fast -- {filter...}"
     );
     let output = cmd::run(command)
         .limit(Duration::from_secs(1800))
         .log(&log)
         .output()?;
     let mut root = libtest(&output.text);
-    if !output.status.success() && !root.failed() {
+    // Without a single test it is the compiler that failed, or cargo itself.
+    if !output.status.success() && (root.children.is_empty() || !root.failed()) {
         let tail: Vec<&str> = output.text.lines().collect();
         let tail = &tail[tail.len().saturating_sub(30)..];
         root.problems
@@ -346,6 +348,7 @@ fn libtest(text: &str) -> Node {
         Regex::new(r"^test (.+) \.\.\. (ok|FAILED|ignored)(?:, (.*))?$").expect("a constant")
     });
     let mut groups: Vec<(String, Vec<Node>)> = Vec::new();
+    let mut announced: Vec<usize> = Vec::new();
     let mut output_of: Option<String> = None;
     for line in text.lines() {
         let doctests = line.trim_start().strip_prefix("Doc-tests ");
@@ -353,6 +356,15 @@ fn libtest(text: &str) -> Node {
         if let Some(name) = doctests.map(|name| format!("{name} examples")).or(program) {
             output_of = None;
             groups.push((name, Vec::new()));
+            announced.push(0);
+            continue;
+        }
+        let count = line.strip_prefix("running ").and_then(|rest| {
+            let (count, _) = rest.split_once(" test")?;
+            count.parse::<usize>().ok()
+        });
+        if let (Some(count), Some(announced)) = (count, announced.last_mut()) {
+            *announced += count;
             continue;
         }
         let Some((_, tests)) = groups.last_mut() else {
@@ -382,10 +394,20 @@ fn libtest(text: &str) -> Node {
             }
         }
     }
-    groups.retain(|(_, tests)| !tests.is_empty());
     let groups = groups
         .into_iter()
-        .map(|(name, tests)| Node::group(name, tests))
+        .zip(announced)
+        .filter(|((_, tests), announced)| !tests.is_empty() || *announced > 0)
+        .map(|((name, tests), announced)| {
+            let seen = tests.len();
+            let mut group = Node::group(name, tests);
+            if seen != announced {
+                let problem = format!("{announced} tests were announced, {seen} reported");
+                group.problems.push(problem);
+                group.status = Status::Error;
+            }
+            group
+        })
         .collect();
     Node::group("host", groups)
 }
@@ -545,10 +567,15 @@ impl Selftests {
             })
             .unwrap_or(45);
 
-        let output = paths::cache().join("guest").join("selftests").join(topic);
-        fs::create_dir_all(&output).with_context(|| output.display().to_string())?;
         let sh = Shell::new()?;
         let args = toolchain::make_args()?;
+        // make goes by times alone: what came from another tree or by other flags is kept apart.
+        let mut hasher = DefaultHasher::new();
+        (source, &args, toolchain::identity()?).hash(&mut hasher);
+        let output = paths::cache()
+            .join("guest/selftests")
+            .join(format!("{topic}-{:016x}", hasher.finish()));
+        fs::create_dir_all(&output).with_context(|| output.display().to_string())?;
         let command = cmd!(
             sh,
             "make --silent --keep-going --no-print-directory -C {dir} OUTPUT={output} USERLDFLAGS=-static {args...}"
@@ -769,6 +796,14 @@ mod tests {
         let count = root.count();
         assert_eq!((count.passed, count.failed, count.skipped), (3, 1, 1));
         assert!(libtest("error: could not compile `xtask`\n").failed());
+    }
+
+    #[test]
+    fn a_test_program_that_ends_early_has_failed() {
+        let whole = "     Running unittests src/a.rs (target/debug/deps/a-1f)\n\nrunning 2 tests\n\
+             test one ... ok\ntest two ... ok\n";
+        assert!(!libtest(whole).failed());
+        assert!(libtest(whole.trim_end_matches("test two ... ok\n")).failed());
     }
 
     #[test]

@@ -18,13 +18,14 @@ use crate::{cmd, paths};
 pub fn build() -> Result<PathBuf> {
     let sh = Shell::new()?;
     sh.change_dir(paths::repo());
+    let cargo = cmd::cargo();
     let target = paths::cache().join("guest").join("workload");
     // A target is named so that the flags are for it and not for what runs at compile time.
     let triple = "x86_64-unknown-linux-gnu";
     let _flags = sh.push_env("RUSTFLAGS", "-C target-feature=+crt-static");
     let command = cmd!(
         sh,
-        "cargo build --quiet --locked --release --package workload --target {triple} --target-dir {target}"
+        "{cargo} build --quiet --locked --release --package workload --target {triple} --target-dir {target}"
     );
     cmd::run(command).limit(Duration::from_secs(600)).ok()?;
     Ok(target.join(triple).join("release").join("workload"))
