@@ -70,6 +70,42 @@ pub fn compose(topic: &Topic, base_tree: &Path) -> Result<Composed> {
     Ok(composed)
 }
 
+/// The last stage alone, which is what kernels are built from. It needs no growth to be un-applied: the
+/// own files are the tip as they are, also while somebody is editing them.
+///
+/// # Errors
+///
+/// A hunk against the kernel's files does not fit.
+pub fn tip(topic: &Topic, base_tree: &Path) -> Result<Tree> {
+    let version = kernel::version(base_tree)?;
+    let base = series_of(&version);
+    let none = BTreeMap::new();
+    let overrides = topic.overrides.get(&base).unwrap_or(&none);
+    let mut composed = Composed {
+        base,
+        version,
+        before: Tree::new(),
+        stages: vec![Tree::new(); topic.patches.len()],
+    };
+    forward(topic, overrides, base_tree, &mut composed)?;
+    let mut tip = composed.stages.pop().unwrap_or_default();
+    for (path, own) in &topic.own {
+        let mut file = own.read(&topic.repo)?;
+        for (name, over) in overrides {
+            if let Some(diff) = over.diffs.iter().find(|diff| diff.path == *path) {
+                change(
+                    &mut file,
+                    &format!("override of {name}"),
+                    diff,
+                    Direction::Apply,
+                )?;
+            }
+        }
+        tip.insert(path.clone(), file);
+    }
+    Ok(tip)
+}
+
 /// Applies the hunks against the kernel's files.
 fn forward(
     topic: &Topic,

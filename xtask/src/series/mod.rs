@@ -84,15 +84,24 @@ fn as_finding<T>(topic_dir: &Path, result: Result<T>) -> Result<T> {
 }
 
 /// Every file that the tip of a topic has different from the base or in addition to it, by its path
-/// in the kernel tree.
+/// in the kernel tree. Says so when the mails cannot be made, and goes on: own files are edited first,
+/// built and tested, and the hunks by which they grow follow.
 ///
 /// # Errors
 ///
-/// As [`load`].
+/// The topic cannot be read, or a hunk against the kernel's files does not fit.
 pub fn tip_files(topic_dir: &Path, base_tree: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
-    let (_, composed) = load(topic_dir, base_tree)?;
-    let files = composed.tip().iter();
-    Ok(files
-        .map(|(path, file)| (path.clone(), file.content.to_vec()))
+    let compose = || {
+        let topic = Topic::load(topic_dir)?;
+        let tip = compose::tip(&topic, base_tree)?;
+        if let Err(error) = compose::compose(&topic, base_tree) {
+            eprintln!("note: the series cannot be mailed as it is: {error:#}");
+        }
+        Ok(tip)
+    };
+    let tip = as_finding(topic_dir, compose())?;
+    Ok(tip
+        .into_iter()
+        .map(|(path, file)| (path, file.content.to_vec()))
         .collect())
 }

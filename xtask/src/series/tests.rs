@@ -366,6 +366,27 @@ fn the_tip_is_what_the_repository_holds() {
     let files = tip_files(&fixture.topic(), &fixture.base("7.3")).unwrap();
     assert_eq!(files[Path::new("kernel/cgroup/bc/bc.rs")], BC_RS.as_bytes());
     assert_eq!(files.len(), 10);
+    for base in ["7.3", "7.2"] {
+        let files = tip_files(&fixture.topic(), &fixture.base(base)).unwrap();
+        let composed = fixture.composed(base);
+        let tip = composed.tip().iter();
+        let tip = tip.map(|(path, file)| (path.clone(), file.content.to_vec()));
+        assert_eq!(files, tip.collect());
+    }
+}
+
+/// Somebody edits a line that a later commit has added: it is built and tested before the hunk follows.
+#[test]
+fn the_tip_needs_no_growth_to_be_unapplied() {
+    let fixture = Fixture::new();
+    let edited = format!("{BC_RS}\n// Edited.\n").replace("mod ", "mod  ");
+    fixture.write("rust/bc/bc.rs", &edited);
+    load(&fixture.topic(), &fixture.base("7.3")).unwrap_err();
+    let files = tip_files(&fixture.topic(), &fixture.base("7.3")).unwrap();
+    assert_eq!(
+        files[Path::new("kernel/cgroup/bc/bc.rs")],
+        edited.as_bytes()
+    );
 }
 
 /// Git's own idea of the same hunks, stage by stage.
