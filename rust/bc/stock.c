@@ -73,19 +73,22 @@ struct bc_cgroup *__bc_charge(struct bc_cgroup *bc, enum bc_resource res)
 }
 
 /**
- * __bc_uncharge - bc_uncharge() when this CPU has more than it may keep
+ * __bc_uncharge - give one unit back to the stock of this CPU
  * @bc: who pays
  * @res: what is given back
  *
- * Half of what it may keep stays, so that the next requests find something.
- *
- * Context: preemption is off.
+ * Of more than this CPU may keep, half stays, so that the next requests find something.
  */
 void __bc_uncharge(struct bc_cgroup *bc, enum bc_resource res)
 {
-	struct bc_stock *stock = this_cpu_ptr(bc->stock);
-	int nr = bc_stock_trim(stock, res, READ_ONCE(stock->max[res]) / 2);
+	struct bc_stock __percpu *stock = bc->stock;
+	int nr;
 
+	guard(preempt)();
+	if (likely(this_cpu_inc_return(stock->avail[res]) <= this_cpu_read(stock->max[res])))
+		return;
+
+	nr = bc_stock_trim(this_cpu_ptr(stock), res, this_cpu_read(stock->max[res]) / 2);
 	if (nr)
 		bc_release(bc, res, nr);
 }

@@ -108,16 +108,9 @@ static __always_inline int bc_charge(struct bc_cgroup **owner, enum bc_resource 
  */
 static __always_inline void bc_uncharge(struct bc_cgroup *bc, enum bc_resource res)
 {
-	struct bc_stock __percpu *stock;
-
-	if (!bc)
-		return;
-
-	preempt_disable();
-	stock = bc->stock;
-	if (unlikely(this_cpu_inc_return(stock->avail[res]) > this_cpu_read(stock->max[res])))
+	/* The rest is out of line, so that the caller stays small enough to be inlined itself. */
+	if (bc)
 		__bc_uncharge(bc, res);
-	preempt_enable();
 }
 
 static inline int bc_charge_file(struct file *file)
