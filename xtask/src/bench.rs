@@ -3,9 +3,9 @@
 //! `cargo xtask bench`: what the series costs, in instructions.
 //!
 //! QEMU counts a nanosecond of the guest for each instruction (`-icount shift=0`), so the guest's own
-//! clock measures, and the machine's load does not matter. What still varies between boots is where
-//! memory lies and when timers fire; medians over several boots and the difference between two
-//! series of boots of the same kernel say how much.
+//! clock measures, and the machine's load does not matter. A boot would repeat the one before to the
+//! instruction, so each begins to measure at another moment between two ticks; medians over several
+//! boots, and the difference between two series of boots of the same kernel, say how much hangs on it.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -137,9 +137,12 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
         for turn in 0..STATES.len() {
             // Another order in each round, so that none is always the first.
             let at = (boot + turn) % STATES.len();
+            let delay = delay(boot * STATES.len() + at);
             let script = format!(
-                "{PRELUDE}{}\n./workload bench --iterations {}\n",
-                STATES[at].prepare, args.iterations
+                "{PRELUDE}{}\n./workload bench --iterations {} --delay {}\n",
+                STATES[at].prepare,
+                args.iterations,
+                delay.as_micros()
             );
             for (operation, cost) in measure(&kernels[at], script, &workload)? {
                 found.entry((operation, at)).or_default().push(cost);
@@ -156,6 +159,13 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
         show(&costs, args.boots);
     }
     Ok(Exit::Pass.into())
+}
+
+/// When a boot begins to measure: the golden ratio spreads any number of them evenly over a tick of
+/// the slowest clock that kernels have.
+fn delay(nr: usize) -> Duration {
+    let turn = (nr as f64 * 0.618_034).fract();
+    Duration::from_millis(10).mul_f64(turn)
 }
 
 /// One boot; operations and their costs in the order of the workload.
@@ -302,6 +312,14 @@ mod tests {
     fn a_state_without_a_value_is_an_error() {
         let found = BTreeMap::from([(("pipe".to_owned(), 0), vec![1.0])]);
         assert!(costs(found).is_err());
+    }
+
+    #[test]
+    fn boots_begin_all_over_a_tick() {
+        let mut tenths: Vec<_> = (0..35).map(|nr| delay(nr).as_micros() / 1000).collect();
+        tenths.sort_unstable();
+        tenths.dedup();
+        assert_eq!(tenths, (0..10).collect::<Vec<_>>());
     }
 
     #[test]

@@ -46,12 +46,15 @@ impl Operation {
     }
 }
 
-/// Measures `operations`, all if there are none, and prints a line for each.
+/// Measures `operations`, all if there are none, and prints a line for each. What the kernel does by
+/// the clock falls elsewhere among them after another `delay`.
 ///
 /// # Errors
 ///
 /// An operation fails.
-pub fn run(iterations: u32, operations: &[Operation]) -> Result<()> {
+pub fn run(iterations: u32, delay: Duration, operations: &[Operation]) -> Result<()> {
+    let begin = now()? + delay;
+    while now()? < begin {}
     let all = Operation::value_variants();
     let operations = if operations.is_empty() {
         all
@@ -63,11 +66,11 @@ pub fn run(iterations: u32, operations: &[Operation]) -> Result<()> {
         for _ in 0..iterations / 10 + 1 {
             operation.once()?;
         }
-        let start = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?);
+        let start = now()?;
         for _ in 0..iterations {
             operation.once()?;
         }
-        let end = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?);
+        let end = now()?;
         let name = operation.to_possible_value();
         let name = name.as_ref().map_or("", |value| value.get_name());
         println!(
@@ -76,4 +79,8 @@ pub fn run(iterations: u32, operations: &[Operation]) -> Result<()> {
         );
     }
     Ok(())
+}
+
+fn now() -> Result<Duration> {
+    Ok(clock_gettime(ClockId::CLOCK_MONOTONIC)?.into())
 }

@@ -12,6 +12,7 @@ mod work;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -30,6 +31,9 @@ enum Command {
         /// How often each operation is done.
         #[arg(long, default_value_t = 2000)]
         iterations: u32,
+        /// Microseconds to let pass first.
+        #[arg(long, default_value_t = 0)]
+        delay: u64,
         /// The operations; all of them unless said.
         operations: Vec<bench::Operation>,
     },
@@ -66,8 +70,9 @@ fn main() -> Result<ExitCode> {
     match Cli::parse().command {
         Command::Bench {
             iterations,
+            delay,
             operations,
-        } => bench::run(iterations, &operations)?,
+        } => bench::run(iterations, Duration::from_micros(delay), &operations)?,
         Command::Container { cgroup, command } => return container::run(&cgroup, &command),
         Command::FileBomb { refusals } => bomb::files(refusals)?,
         Command::ForkBomb { refusals } => bomb::processes(refusals)?,

@@ -59,11 +59,11 @@ struct bc_cgroup {
 DECLARE_STATIC_KEY_FALSE(bc_enabled_key);
 
 struct bc_cgroup *__bc_charge(struct bc_cgroup *bc, enum bc_resource res);
-void __bc_uncharge(struct bc_cgroup *bc, enum bc_resource res);
+void __bc_uncharge(struct bc_cgroup *bc, unsigned long res);
 
 /**
  * bc_charge - charge one unit to the container of the current task
- * @owner: where the object keeps who pays; NULL when nobody does
+ * @owner: where the object keeps who pays; NULL when nobody does, also after a refusal
  * @res: what is asked for
  *
  * The request is strict: it is refused above the barrier of any level of the hierarchy. May sleep,
@@ -89,10 +89,8 @@ static __always_inline int bc_charge(struct bc_cgroup **owner, enum bc_resource 
 		bc = NULL;
 	} else if (unlikely(this_cpu_dec_return(stock->avail[res]) < 0)) {
 		bc = __bc_charge(bc, res);
-		if (IS_ERR(bc))
-			return PTR_ERR(bc);
-		*owner = bc;
-		return 0;
+		*owner = IS_ERR(bc) ? NULL : bc;
+		return PTR_ERR_OR_ZERO(bc);
 	}
 	*owner = bc;
 	preempt_enable();
