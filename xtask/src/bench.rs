@@ -121,14 +121,12 @@ struct Cost {
 pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
     setup::ensure()?;
     let workload = workload::build()?;
-    let mut kernels = Vec::new();
-    for state in &STATES {
-        let config = Config {
-            arch: Arch::Qemu,
-            flavour: state.flavour,
-        };
-        kernels.push(Kernel::from(&build::ensure(base, &config)?));
-    }
+    let configs = STATES.map(|state| Config {
+        arch: Arch::Qemu,
+        flavour: state.flavour,
+    });
+    let kernels = build::ensure_all(base, &configs)?;
+    let kernels: Vec<_> = kernels.into_iter().map(Kernel::from).collect();
 
     let mut found: BTreeMap<(String, usize), Vec<f64>> = BTreeMap::new();
     let total = u64::from(args.boots) * STATES.len() as u64;

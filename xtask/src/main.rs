@@ -12,6 +12,7 @@ mod exit;
 mod guest;
 mod kernel;
 mod ktap;
+mod lock;
 mod paths;
 mod probe;
 mod progress;

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use xshell::{Shell, cmd};
 
 use crate::guest::{self, Kernel, Limits, Outcome, Script, qemu};
-use crate::kernel::Arch;
 use crate::progress::detail;
 use crate::{cmd, paths};
 
@@ -107,7 +106,7 @@ fn find_out() -> Result<Kvm> {
             return Ok(cached.kvm);
         }
     }
-    let Some(kernel) = any_kernel() else {
+    let Some(kernel) = any_kernel()? else {
         return Ok(Kvm::NotProbed);
     };
     let kvm = boot(&kernel, Accelerator::Kvm)?;
@@ -128,24 +127,24 @@ fn find_out() -> Result<Kvm> {
 }
 
 /// Any kernel for QEMU that has been built, the ordinary one first.
-fn any_kernel() -> Option<Kernel> {
-    let mut builds: Vec<PathBuf> = fs::read_dir(paths::cache().join("build"))
-        .ok()?
+fn any_kernel() -> Result<Option<Kernel>> {
+    let Ok(builds) = fs::read_dir(paths::cache().join("build")) else {
+        return Ok(None);
+    };
+    let mut builds: Vec<PathBuf> = builds
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|build| {
             let name = build.file_name().and_then(OsStr::to_str);
             name.is_some_and(|name| name.contains("-qemu"))
-                && build.join("arch/x86/boot/bzImage").is_file()
         })
         .collect();
     builds.sort_by_key(|build| (build.as_os_str().len(), build.clone()));
-    let build = builds.into_iter().next()?;
-    Some(Kernel {
-        arch: Arch::Qemu,
-        image: build.join("arch/x86/boot/bzImage"),
-        build,
-        slow: false,
-    })
+    for build in builds {
+        if let Some(kernel) = Kernel::present(build)? {
+            return Ok(Some(kernel));
+        }
+    }
+    Ok(None)
 }
 
 /// Boots a kernel and lets it power off at once.

@@ -39,7 +39,7 @@ pub struct Args {
 /// The kernel cannot be built or the guest not be started.
 pub fn run(args: &Args, base: &Base) -> Result<ExitCode> {
     let config = Config::new(args.on);
-    let kernel = Kernel::from(&build::ensure(base, &config)?);
+    let kernel = Kernel::from(build::ensure(base, &config)?);
     if args.command.is_empty() {
         let status = guest::run_interactive(&kernel)?;
         let code = status.code().and_then(|code| u8::try_from(code).ok());

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::LazyLock;
@@ -13,12 +13,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use regex_lite::Regex;
+use tempfile::TempDir;
 use xshell::{Shell, cmd};
 
 use crate::exit::{self, Exit, Failure};
 use crate::guest::{self, Console, Kernel, Limits, Outcome, Script};
 use crate::kernel::{Arch, Base, Config, Flavour, build};
 use crate::ktap::{self, Node, Status};
+use crate::lock::Lock;
 use crate::report::{Report, Run};
 use crate::{cmd, paths, probe, splat, toolchain};
 
@@ -416,7 +418,7 @@ fn libtest(text: &str) -> Node {
 fn in_guest(plan: &Plan, job: &Job, arch: Arch, base: &Base) -> Result<Option<Run>> {
     let config = plan.config(arch);
     let built = build::ensure(base, &config)?;
-    let kernel = Kernel::from(&built);
+    let source = built.source.tree.clone();
     let name = format!(
         "{}-{}-{}",
         job.tier.name(),
@@ -426,9 +428,10 @@ fn in_guest(plan: &Plan, job: &Job, arch: Arch, base: &Base) -> Result<Option<Ru
     if arch == Arch::Qemu {
         eprintln!("  accelerator: {}", probe::accelerator().name());
     }
+    let kernel = Kernel::from(built);
     match job.tier {
         Tier::Kunit => kunit(plan, &kernel, name),
-        _ => bc(plan, &kernel, &built.source, name),
+        _ => bc(plan, &kernel, &source, name),
     }
 }
 
@@ -468,7 +471,7 @@ fn bc(plan: &Plan, kernel: &Kernel, source: &Path, name: String) -> Result<Optio
     let limit = tests.timeout * slowness;
     let mut script = Script::new(name, selftest_script(&programs, plan.repeat, limit));
     for program in &programs {
-        let path = tests.output.join(program);
+        let path = tests.output.path().join(program);
         if path.is_file() {
             script = script.file(program, path);
         }
@@ -533,7 +536,7 @@ fn conclude(mut root: Node, console: Console) -> Run {
 /// The programs of one directory of selftests, built for every guest.
 struct Selftests {
     /// Where they are.
-    output: PathBuf,
+    output: TempDir,
     /// Those that there should be.
     programs: Vec<String>,
     /// How long one may take on a machine that runs natively.
@@ -576,6 +579,7 @@ impl Selftests {
             .join("guest/selftests")
             .join(format!("{topic}-{:016x}", hasher.finish()));
         fs::create_dir_all(&output).with_context(|| output.display().to_string())?;
+        let _lock = Lock::exclusive(&format!("selftests-{topic}"))?;
         let command = cmd!(
             sh,
             "make --silent --keep-going --no-print-directory -C {dir} OUTPUT={output} USERLDFLAGS=-static {args...}"
@@ -593,8 +597,16 @@ impl Selftests {
             }
             made.text.lines().map(str::to_owned).collect()
         });
+        // Copies, which another run cannot make anew while a guest is given them.
+        let copies = tempfile::tempdir()?;
+        for program in &programs {
+            match fs::copy(output.join(program), copies.path().join(program)) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
         Ok(Self {
-            output,
+            output: copies,
             programs: programs.into_iter().collect(),
             timeout: Duration::from_secs(timeout),
             error,

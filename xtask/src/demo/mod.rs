@@ -27,7 +27,7 @@ const CONTAINERS: [(&str, &str); 2] = [("quiet", "works"), ("bomb", "is full of 
 /// The machine cannot do it, or what was to be shown did not happen.
 pub fn run(base: &Base) -> Result<ExitCode> {
     setup::ensure()?;
-    let kernel = Kernel::from(&build::ensure(base, &Config::new(Arch::Qemu))?);
+    let kernel = Kernel::from(build::ensure(base, &Config::new(Arch::Qemu))?);
     let workload = workload::build()?;
 
     eprintln!("booting a guest with two containers ...");

@@ -16,6 +16,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
@@ -24,9 +25,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::exit::{Exit, infrastructure};
-use crate::kernel::build::Built;
+use crate::kernel::build::{self, Built};
+use crate::kernel::sync::Source;
 use crate::kernel::{Arch, Flavour};
 use crate::ktap::strip_log_prefix;
+use crate::lock::Lock;
 use crate::paths;
 use crate::probe::{self, Accelerator};
 
@@ -39,8 +42,8 @@ const PANIC_GRACE: Duration = Duration::from_secs(2);
 /// How long a stream may stay open after the guest's process has ended.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// A kernel to boot.
-#[derive(Clone, Debug)]
+/// A kernel to boot; nobody changes it while this value lives.
+#[derive(Debug)]
 pub struct Kernel {
     /// What it runs on.
     pub arch: Arch,
@@ -50,20 +53,46 @@ pub struct Kernel {
     pub build: PathBuf,
     /// Whether checks are built in that slow it down several times.
     pub slow: bool,
+    /// Keeps the build tree as it is.
+    _build: Lock,
+    /// Keeps the sources, which the guest may see.
+    _source: Option<Rc<Source>>,
 }
 
-impl From<&Built> for Kernel {
-    fn from(built: &Built) -> Self {
+impl From<Built> for Kernel {
+    fn from(built: Built) -> Self {
         Self {
             arch: built.config.arch,
-            image: built.image.clone(),
-            build: built.build.clone(),
+            image: built.image,
+            build: built.build,
             slow: matches!(built.config.flavour, Flavour::Debug | Flavour::Kcsan),
+            _build: built.lock,
+            _source: Some(built.source),
         }
     }
 }
 
 impl Kernel {
+    /// A kernel for QEMU that was built at some time, unless it is being built.
+    ///
+    /// # Errors
+    ///
+    /// The cache cannot be written.
+    pub fn present(build: PathBuf) -> Result<Option<Self>> {
+        let Some(lock) = Lock::try_shared(&build::lock_name(&build))? else {
+            return Ok(None);
+        };
+        let image = build.join("arch/x86/boot/bzImage");
+        Ok(image.is_file().then_some(Self {
+            arch: Arch::Qemu,
+            image,
+            build,
+            slow: false,
+            _build: lock,
+            _source: None,
+        }))
+    }
+
     /// Whether a boolean symbol was configured in.
     pub fn has(&self, symbol: &str) -> bool {
         let wanted = format!("CONFIG_{symbol}=y");

@@ -2,11 +2,13 @@
 
 //! Incremental builds, one directory per base and configuration.
 
-use std::collections::HashSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
@@ -14,8 +16,9 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use xshell::Shell;
 
-use super::{Arch, Base, Config, Flavour, Lock, config, fetch, hash, sync};
+use super::{Arch, Base, Config, Flavour, config, fetch, hash, sync};
 use crate::exit::{Exit, Failure};
+use crate::lock::Lock;
 use crate::progress::{Bar, Unit, detail};
 use crate::{cmd, paths, toolchain};
 
@@ -28,19 +31,22 @@ const COUNT: &str = ".beanpod-objects";
 /// How many lines of compiler errors a failure shows.
 const SHOWN: usize = 30;
 
-/// A kernel that is up to date.
-#[derive(Clone, Debug)]
+/// A kernel that is up to date, and stays so while this value lives: a guest boots from the build
+/// tree, and under virtme-ng sees the host's files.
+#[derive(Debug)]
 pub struct Built {
     /// What boots: `linux` or `bzImage`.
     pub image: PathBuf,
     /// The source tree it was built from.
-    pub source: PathBuf,
+    pub source: Rc<sync::Source>,
     /// The build directory.
     pub build: PathBuf,
     /// Its configuration.
     pub config: Config,
     /// The base it was really built on.
     pub base: Base,
+    /// The right to read the build directory.
+    pub lock: Lock,
 }
 
 impl Serialize for Built {
@@ -49,59 +55,76 @@ impl Serialize for Built {
         let mut built = serializer.serialize_struct("Built", 5)?;
         built.serialize_field("base", &self.base.name())?;
         built.serialize_field("config", &self.config.name())?;
-        built.serialize_field("source", &self.source)?;
+        built.serialize_field("source", &self.source.tree)?;
         built.serialize_field("build", &self.build)?;
         built.serialize_field("image", &self.image)?;
         built.end()
     }
 }
 
-/// A composed source tree and the build directory that goes with it, both for this process alone
-/// or for readers only.
+/// A composed source tree, and what is to be built from it.
 #[derive(Debug)]
-pub struct Prepared {
+struct Prepared {
     /// The base that was found, which may be the next one of that asked for.
-    pub base: Base,
+    base: Base,
     /// The source tree.
-    pub source: sync::Source,
-    /// The build directory.
-    pub build: PathBuf,
+    source: Rc<sync::Source>,
+    /// The name of the build directory.
+    name: String,
+    config: Config,
     /// The text of the configuration's fragments.
     wanted: String,
-    _lock: Lock,
 }
 
 /// Fetches and composes what is needed before `make`.
-///
-/// # Errors
-///
-/// The base cannot be had, the series does not compose, or the cache cannot be written.
-pub fn prepare(base: &Base, config: &Config) -> Result<Prepared> {
+fn prepare(base: &Base, config: &Config) -> Result<Prepared> {
+    Ok(prepare_all(base, &[*config])?.remove(0))
+}
+
+/// The same for several configurations, which have the same sources.
+fn prepare_all(base: &Base, configs: &[Config]) -> Result<Vec<Prepared>> {
     let (base, pristine) = fetch::resolve(base)?;
-    let source = sync::ensure(&base, &pristine, config.flavour != Flavour::Unpatched)?;
-    let name = base.name();
-    let wanted = config::wanted(config, &super::version(&pristine)?)?;
-    Prepared::new(base, source, &name, config, wanted)
+    let version = super::version(&pristine)?;
+    // A second lock on a tree that has changed meanwhile would wait for the first.
+    let mut sources: BTreeMap<bool, Rc<sync::Source>> = BTreeMap::new();
+    let mut prepared = Vec::new();
+    for config in configs {
+        let patched = config.flavour != Flavour::Unpatched;
+        let source = match sources.entry(patched) {
+            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Vacant(entry) => entry
+                .insert(Rc::new(sync::ensure(&base, &pristine, patched)?))
+                .clone(),
+        };
+        prepared.push(Prepared {
+            base: base.clone(),
+            source,
+            name: base.name(),
+            config: *config,
+            wanted: config::wanted(config, &version)?,
+        });
+    }
+    Ok(prepared)
 }
 
 impl Prepared {
-    fn new(
-        base: Base,
-        source: sync::Source,
-        name: &str,
-        config: &Config,
-        wanted: String,
-    ) -> Result<Self> {
-        let lock = Lock::exclusive(&format!("build-{name}-{}", config.name()))?;
-        let build = paths::build_tree(name, &config.name());
-        Ok(Self {
-            base,
-            source,
-            build,
-            wanted,
-            _lock: lock,
-        })
+    fn build(&self) -> PathBuf {
+        paths::build_tree(&self.name, &self.config.name())
     }
+
+    fn configure(&self) -> Result<PathBuf> {
+        config::write(&self.source, &self.build(), &self.config, &self.wanted)
+    }
+
+    fn lock_name(&self) -> String {
+        lock_name(&self.build())
+    }
+}
+
+/// The name of the lock on a build directory.
+pub fn lock_name(build: &Path) -> String {
+    let name = build.file_name().unwrap_or_default();
+    format!("build-{}", name.to_string_lossy())
 }
 
 /// Builds something else than the series' tip, in a source tree and a build directory called
@@ -119,8 +142,14 @@ pub fn ensure_other(
 ) -> Result<Built> {
     let (base, pristine) = fetch::resolve(base)?;
     let name = format!("{}-{name}", base.name());
-    let source = sync::lay(&base, &pristine, &name, overlay)?;
-    finish(&Prepared::new(base, source, &name, config, wanted)?, config)
+    let source = Rc::new(sync::lay(&base, &pristine, &name, overlay)?);
+    finish(Prepared {
+        base,
+        source,
+        name,
+        config: *config,
+        wanted,
+    })
 }
 
 /// Runs clippy on the composed tree; returns what it said. What is up to date it passes over in
@@ -130,16 +159,14 @@ pub fn ensure_other(
 ///
 /// As [`configure`]; also a compiler error (findings).
 pub fn clippy(base: &Base, config: &Config, stale: &[String]) -> Result<String> {
-    let (base, pristine) = fetch::resolve(base)?;
-    let source = sync::ensure(&base, &pristine, true)?;
+    let mut prepared = prepare(base, config)?;
     // Objects that were made with clippy and those made without exclude each other.
-    let name = format!("{}-clippy", base.name());
-    let wanted = config::wanted(config, &super::version(&pristine)?)?;
-    let prepared = Prepared::new(base, source, &name, config, wanted)?;
-    config::write(&prepared.source, &prepared.build, config, &prepared.wanted)?;
+    prepared.name += "-clippy";
+    let _lock = Lock::exclusive(&prepared.lock_name())?;
+    prepared.configure()?;
     let mut args = vec!["CLIPPY=1".to_owned(), "prepare".to_owned()];
     for path in stale {
-        let there = prepared.build.join(path);
+        let there = prepared.build().join(path);
         let removed = if path.ends_with('/') {
             args.push(path.clone());
             fs::remove_dir_all(&there)
@@ -152,53 +179,72 @@ pub fn clippy(base: &Base, config: &Config, stale: &[String]) -> Result<String> 
         }
     }
     // How much of the directories is out of date only make knows.
-    run(&prepared, config, &args, None)
+    run(&prepared, &args, None)
 }
 
 /// Composes the source tree and writes the configuration; returns the path of the `.config`.
 ///
 /// # Errors
 ///
-/// As [`prepare`]; also a dropped symbol (findings).
+/// The base cannot be had, the series does not compose, the cache cannot be written, or a symbol was
+/// dropped (findings).
 pub fn configure(base: &Base, config: &Config) -> Result<PathBuf> {
     let prepared = prepare(base, config)?;
-    config::write(&prepared.source, &prepared.build, config, &prepared.wanted)
+    let _lock = Lock::exclusive(&prepared.lock_name())?;
+    prepared.configure()
 }
 
 /// Makes sure that the kernel is built from the present sources, and returns at once when it is.
 ///
 /// # Errors
 ///
-/// As [`prepare`]; also a dropped symbol or a compiler error (findings).
+/// As [`configure`]; also a compiler error (findings).
 pub fn ensure(base: &Base, config: &Config) -> Result<Built> {
-    finish(&prepare(base, config)?, config)
+    finish(prepare(base, config)?)
 }
 
-fn finish(prepared: &Prepared, config: &Config) -> Result<Built> {
-    let (target, image) = config.arch.image();
-    let image = prepared.build.join(image);
-    let built = Built {
+/// The same for several kernels that are to be compared: their sources are the same, whatever is
+/// edited meanwhile.
+///
+/// # Errors
+///
+/// As [`ensure`].
+pub fn ensure_all(base: &Base, configs: &[Config]) -> Result<Vec<Built>> {
+    let prepared = prepare_all(base, configs)?;
+    prepared.into_iter().map(finish).collect()
+}
+
+fn finish(prepared: Prepared) -> Result<Built> {
+    let build = prepared.build();
+    let (target, image) = prepared.config.arch.image();
+    let image = build.join(image);
+    let key = key(&prepared)?;
+    let stamp = build.join(STAMP);
+    let look = || {
+        let good =
+            fs::read_to_string(&stamp).is_ok_and(|text| Some(text) == stamp_text(&key, &image));
+        Ok(good.then_some(()))
+    };
+    let make = || {
+        let _ = fs::remove_file(&stamp);
+        prepared.configure()?;
+        let left = expected(&build, prepared.config.arch);
+        run(&prepared, &[target.to_owned()], left)?;
+        let Some(text) = stamp_text(&key, &image) else {
+            bail!("make succeeded without {}", image.display());
+        };
+        Ok(fs::write(&stamp, text)?)
+    };
+    let (lock, ()) = Lock::settle(&prepared.lock_name(), look, make)?;
+    detail(format_args!("{} is up to date", image.display()));
+    Ok(Built {
         image,
-        source: prepared.source.tree.clone(),
-        build: prepared.build.clone(),
-        config: *config,
-        base: prepared.base.clone(),
-    };
-    let key = key(prepared)?;
-    let stamp = prepared.build.join(STAMP);
-    if fs::read_to_string(&stamp).is_ok_and(|text| Some(text) == stamp_text(&key, &built.image)) {
-        detail(format_args!("{} is up to date", built.image.display()));
-        return Ok(built);
-    }
-    let _ = fs::remove_file(&stamp);
-    config::write(&prepared.source, &prepared.build, config, &prepared.wanted)?;
-    let left = expected(&prepared.build, config.arch);
-    run(prepared, config, &[target.to_owned()], left)?;
-    let Some(text) = stamp_text(&key, &built.image) else {
-        bail!("make succeeded without {}", built.image.display());
-    };
-    fs::write(&stamp, text)?;
-    Ok(built)
+        build,
+        config: prepared.config,
+        base: prepared.base,
+        source: prepared.source,
+        lock,
+    })
 }
 
 /// Everything that the image depends on.
@@ -259,13 +305,14 @@ fn announced(line: &str) -> Option<&str> {
 }
 
 /// Runs `make` with its progress; returns all that it said.
-fn run(prepared: &Prepared, config: &Config, args: &[String], left: Option<u64>) -> Result<String> {
-    let name = prepared.build.file_name().unwrap_or_default();
+fn run(prepared: &Prepared, args: &[String], left: Option<u64>) -> Result<String> {
+    let build = prepared.build();
+    let name = build.file_name().unwrap_or_default();
     let name = name.to_string_lossy().into_owned();
     let log = paths::logs().join(format!("build-{name}.log"));
     let jobs = thread::available_parallelism().map_or(1, usize::from);
     let sh = Shell::new()?;
-    let make = super::make(&sh, &prepared.source.tree, &prepared.build, config.arch)?
+    let make = super::make(&sh, &prepared.source.tree, &build, prepared.config.arch)?
         .arg(format!("-j{jobs}"))
         .args(args);
     detail(&make);
@@ -288,8 +335,8 @@ fn run(prepared: &Prepared, config: &Config, args: &[String], left: Option<u64>)
         return Err(Failure::new(Exit::Findings, what).fix(fix).into());
     }
     bar.finish();
-    let count = objects(&prepared.build);
-    fs::write(prepared.build.join(COUNT), format!("{count}\n"))?;
+    let count = objects(&build);
+    fs::write(build.join(COUNT), format!("{count}\n"))?;
     Ok(output.text)
 }
 
@@ -320,8 +367,9 @@ fn errors(text: &str) -> String {
 /// As [`configure`], or kbuild cannot describe the crates.
 pub fn rust_project(base: &Base, config: &Config) -> Result<PathBuf> {
     let prepared = prepare(base, config)?;
-    config::write(&prepared.source, &prepared.build, config, &prepared.wanted)?;
-    let (source, build) = (&prepared.source.tree, &prepared.build);
+    let _lock = Lock::exclusive(&prepared.lock_name())?;
+    prepared.configure()?;
+    let (source, build) = (&prepared.source.tree, &prepared.build());
     let sh = Shell::new()?;
     let make = super::make(&sh, source, build, config.arch)?.arg("rust-analyzer");
     cmd::run(make).ok()?;

@@ -9,9 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
-use super::{Base, Lock, version};
+use super::{Base, version};
 use crate::apt::{Candidate, Suite};
 use crate::exit::{Exit, Failure, infrastructure};
+use crate::lock::Lock;
 use crate::progress::{Bar, Unit};
 use crate::{cmd, paths};
 

@@ -8,16 +8,15 @@ pub mod fetch;
 pub mod sync;
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use xshell::{Cmd, Shell, cmd};
 
 use crate::exit::{Exit, Failure};
-use crate::{paths, toolchain};
+use crate::toolchain;
 
 /// The directory of the series that kernels are built with.
 const TOPIC: &str = "patches/bc";
@@ -186,60 +185,6 @@ fn hash(value: &(impl Hash + ?Sized)) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
-}
-
-/// A lock between processes, held until it is dropped.
-#[derive(Debug)]
-pub struct Lock(File);
-
-impl Lock {
-    /// Waits for the right to change what `name` stands for.
-    ///
-    /// # Errors
-    ///
-    /// The cache cannot be written.
-    pub fn exclusive(name: &str) -> Result<Self> {
-        Self::take(name, libc::LOCK_EX)
-    }
-
-    /// Waits for the right to read what `name` stands for.
-    ///
-    /// # Errors
-    ///
-    /// The cache cannot be written.
-    pub fn shared(name: &str) -> Result<Self> {
-        Self::take(name, libc::LOCK_SH)
-    }
-
-    /// Lets other readers in.
-    ///
-    /// # Errors
-    ///
-    /// The system refuses the lock.
-    pub fn into_shared(self) -> Result<Self> {
-        self.flock(libc::LOCK_SH)?;
-        Ok(self)
-    }
-
-    fn take(name: &str, kind: libc::c_int) -> Result<Self> {
-        let dir = paths::cache().join("lock");
-        fs::create_dir_all(&dir)
-            .with_context(|| format!("cannot create the cache {}", dir.display()))?;
-        let path = dir.join(name);
-        let lock = Self(File::create(&path).with_context(|| path.display().to_string())?);
-        if lock.flock(kind | libc::LOCK_NB).is_err() {
-            eprintln!("waiting for another cargo xtask that uses {name} ...");
-            lock.flock(kind)?;
-        }
-        Ok(lock)
-    }
-
-    fn flock(&self, operation: libc::c_int) -> Result<()> {
-        // SAFETY: The descriptor is open for as long as the file is borrowed.
-        let result = unsafe { libc::flock(self.0.as_raw_fd(), operation) };
-        ensure!(result == 0, std::io::Error::last_os_error());
-        Ok(())
-    }
 }
 
 #[cfg(test)]

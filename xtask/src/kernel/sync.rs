@@ -16,7 +16,8 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
-use super::{Base, Lock, hash};
+use super::{Base, hash};
+use crate::lock::Lock;
 use crate::progress::{Bar, Unit};
 use crate::{cmd, paths, series};
 
@@ -70,22 +71,18 @@ pub fn lay(base: &Base, pristine: &Path, name: &str, overlay: &Overlay) -> Resul
     };
     let tree = paths::source_tree(name);
     let manifest = paths::cache().join("tree").join(format!("{name}.manifest"));
-    let lock_name = format!("tree-{name}");
 
-    // Someone else may be building from the tree: wait only if it has to change.
-    let lock = Lock::shared(&lock_name)?;
-    let plan = Plan::new(pristine, &files, overlay, &tree, &manifest)?;
-    let (lock, present) = if plan.is_empty() {
-        (lock, plan.present)
-    } else {
-        drop(lock);
-        let lock = Lock::exclusive(&lock_name)?;
-        let plan = Plan::new(pristine, &files, overlay, &tree, &manifest)?;
-        plan.apply(&tree)?;
-        let present = walk(&tree, &never)?;
-        record(&manifest, &files, overlay, &present)?;
-        (lock.into_shared()?, present)
+    // Someone else may be building from the tree, or booting: wait only if it has to change.
+    let plan = || Plan::new(pristine, &files, overlay, &tree, &manifest);
+    let look = || {
+        let plan = plan()?;
+        Ok(plan.is_empty().then_some(plan.present))
     };
+    let make = || {
+        plan()?.apply(&tree)?;
+        record(&manifest, &files, overlay, &walk(&tree, &never)?)
+    };
+    let (lock, present) = Lock::settle(&format!("tree-{name}"), look, make)?;
     Ok(Source::new(tree, &present, Some(lock)))
 }
 

@@ -63,7 +63,7 @@ fn boots(base: &Base, config: &Config, stage: &Tree, wanted: String) -> Result<V
         .map(|(path, file)| (path.clone(), file.content.to_vec()))
         .collect();
     let built = build::ensure_other(base, config, "each", &overlay, wanted)?;
-    let kernel = guest::Kernel::from(&built);
+    let kernel = guest::Kernel::from(built);
     let name = format!("series-each-{}", base.name());
     let run = guest::run(&kernel, Script::new(name, format!("echo '{MARK}'\n")))?;
     Ok(trouble(run.outcome, &run.output, &run.console, &run.log))
