@@ -161,6 +161,15 @@ pub fn strip_log_prefix(line: &str) -> &str {
     &line[end..]
 }
 
+/// What the kernel says in a line, without the prefix; nothing in a line that is not the kernel's. It
+/// may stand behind what a program printed without a newline.
+pub fn kernel_message(line: &str) -> Option<&str> {
+    static STAMP: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\[ *\d+\.\d+\] ?(\[ *[TC]\d+\] ?)?").expect("a constant"));
+    let line = line.trim_end_matches(['\r', '\n']);
+    STAMP.find(line).map(|found| &line[found.end()..])
+}
+
 /// What one line means at its level.
 #[derive(Debug, PartialEq, Eq)]
 enum Line<'a> {

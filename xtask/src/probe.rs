@@ -158,7 +158,10 @@ fn boot(kernel: &Kernel, accelerator: Accelerator) -> Result<Kvm> {
     script.cpus = 1;
     script.memory = 512;
     script.cmdline.push("kunit.enable=0".to_owned());
-    let console = guest::run_plain(kernel, script, accelerator)?;
+    let console = match guest::run_plain(kernel, script, accelerator) {
+        Ok(console) => console,
+        Err(error) => return Ok(Kvm::Broken(format!("{error:#}"))),
+    };
     let seconds = console.time.as_secs_f64();
     Ok(match console.outcome {
         Outcome::Exited(0) if console.time <= LIMIT => Kvm::Works(seconds),

@@ -41,9 +41,8 @@ pub fn run(args: &Args, base: &Base) -> Result<ExitCode> {
     let config = Config::new(args.on);
     let kernel = Kernel::from(build::ensure(base, &config)?);
     if args.command.is_empty() {
-        let status = guest::run_interactive(&kernel)?;
-        let code = status.code().and_then(|code| u8::try_from(code).ok());
-        return Ok(code.unwrap_or(Exit::GuestCrash as u8).into());
+        guest::run_interactive(&kernel)?;
+        return Ok(Exit::Pass.into());
     }
     let mut script = Script::new(format!("run-{}", config.name()), line(&args.command));
     script.cmdline.push("kunit.enable=0".to_owned());

@@ -24,11 +24,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::exit::{Exit, infrastructure};
+use crate::exit::{Exit, Failure, infrastructure};
 use crate::kernel::build::{self, Built};
 use crate::kernel::sync::Source;
 use crate::kernel::{Arch, Flavour};
-use crate::ktap::strip_log_prefix;
+use crate::ktap::{kernel_message, strip_log_prefix};
 use crate::lock::Lock;
 use crate::paths;
 use crate::probe::{self, Accelerator};
@@ -38,6 +38,9 @@ pub const DIR: &str = "/run/beanpod";
 
 /// What is said about a panic comes within this time, then the guest is ended.
 const PANIC_GRACE: Duration = Duration::from_secs(2);
+
+/// How many lines an error shows of what was said about a guest that did not start.
+const TAIL: usize = 20;
 
 /// How long a stream may stay open after the guest's process has ended.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -269,7 +272,8 @@ pub struct Console {
 ///
 /// # Errors
 ///
-/// The guest cannot be started at all; everything that happens later is an [`Outcome`].
+/// The guest cannot be started, or what should run it gives up before the kernel has said a word
+/// (infrastructure); everything that happens later is an [`Outcome`].
 pub fn run(kernel: &Kernel, mut script: Script<'_>) -> Result<Console> {
     let limits = script.limits.scaled(kernel.slowness());
     let dir = directory(&script.name)?;
@@ -314,8 +318,8 @@ fn directory(name: &str) -> Result<tempfile::TempDir> {
 ///
 /// # Errors
 ///
-/// The guest cannot be started.
-pub fn run_interactive(kernel: &Kernel) -> Result<ExitStatus> {
+/// The guest cannot be started, or does not end as a guest does that is powered off.
+pub fn run_interactive(kernel: &Kernel) -> Result<()> {
     let dir = directory("shell")?;
     let mut command = match kernel.arch {
         Arch::Um => uml::interactive(kernel, dir.path())?,
@@ -325,7 +329,16 @@ pub fn run_interactive(kernel: &Kernel) -> Result<ExitStatus> {
     let status = command
         .status()
         .map_err(|error| cannot_start(&command, &error))?;
-    Ok(status)
+    if status.success() {
+        return Ok(());
+    }
+    // The process that is user-mode Linux is the kernel; QEMU ends well even after a panic.
+    let exit = match (kernel.arch, status.code()) {
+        (Arch::Qemu, Some(_)) => Exit::Infrastructure,
+        _ => Exit::GuestCrash,
+    };
+    let what = format!("the guest's process ended with {status}");
+    Err(Failure::new(exit, what).into())
 }
 
 fn cannot_start(command: &Command, error: &std::io::Error) -> anyhow::Error {
@@ -454,9 +467,19 @@ fn supervise(
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         }
     }
-    guest.kill();
+    let status = guest.kill()?;
+    let outcome = watch.outcome();
+    if outcome == Outcome::Lost && watch.is_silent() && status.code().is_some_and(|code| code != 0)
+    {
+        let program = Path::new(command.get_program()).display();
+        let lines: Vec<&str> = watch.console.lines().collect();
+        let tail = lines[lines.len().saturating_sub(TAIL)..].join("\n");
+        let what = format!("no guest was started: `{program}` ended with {status}:\n{tail}");
+        let fix = format!("read {}", log.display());
+        return Err(infrastructure(what).fix(fix).into());
+    }
     Ok(Console {
-        outcome: watch.outcome(),
+        outcome,
         output: watch.output,
         console: watch.console,
         log,
@@ -505,7 +528,7 @@ impl<'w, 's> Watch<'w, 's> {
 
     fn console(&mut self, line: &str, now: Instant) {
         self.console.push_str(line);
-        let line = strip_log_prefix(line);
+        let line = kernel_message(line).unwrap_or_else(|| strip_log_prefix(line));
         if line.starts_with("Kernel panic - not syncing") && !self.panicked {
             self.panicked = true;
             self.allow(PANIC_GRACE, now);
@@ -550,6 +573,15 @@ impl<'w, 's> Watch<'w, 's> {
     fn ended(&mut self, now: Instant) {
         self.ended = true;
         self.allow(DRAIN, now);
+    }
+
+    /// Whether nothing came from a kernel.
+    fn is_silent(&self) -> bool {
+        self.phase == Phase::Boot
+            && !self
+                .console
+                .lines()
+                .any(|line| kernel_message(line).is_some())
     }
 
     fn outcome(&self) -> Outcome {
@@ -633,20 +665,21 @@ impl Guest {
         });
     }
 
-    /// Ends the guest with all of its processes.
-    fn kill(&mut self) {
+    /// Ends the guest with all of its processes; returns how the first of them ended.
+    fn kill(&mut self) -> Result<ExitStatus> {
         // SAFETY: The child leads its own process group and is not reaped before the next line.
         unsafe { libc::kill(-(self.child.id() as libc::pid_t), libc::SIGKILL) };
-        let _ = self.child.wait();
+        let status = self.child.wait();
         self.reaped = true;
         RUNNING.store(0, Ordering::SeqCst);
+        Ok(status?)
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
         if !self.reaped {
-            self.kill();
+            let _ = self.kill();
         }
     }
 }
@@ -668,6 +701,7 @@ extern "C" fn end_guest(signal: libc::c_int) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit;
 
     fn marks() -> Marks {
         Marks {
@@ -678,14 +712,18 @@ mod tests {
 
     /// Runs a shell in the place of a guest: 1 is the script's output and 2 the console.
     fn fake(shell: &str, limits: Limits) -> Console {
+        try_fake(shell, limits).unwrap()
+    }
+
+    fn try_fake(shell: &str, limits: Limits) -> Result<Console> {
         let marks = marks();
         let mut command = Command::new("sh");
         command.args(["-c", shell]);
         let mut script = Script::new("test", "");
         let logs = tempfile::tempdir().unwrap();
-        let console = supervise(command, &mut script, limits, &marks, logs.path()).unwrap();
+        let console = supervise(command, &mut script, limits, &marks, logs.path())?;
         assert_eq!(fs::read_to_string(&console.log).unwrap(), console.console);
-        console
+        Ok(console)
     }
 
     fn patient() -> Limits {
@@ -710,6 +748,25 @@ mod tests {
         assert_eq!(console.outcome.code(), 255);
         assert_eq!(console.output, "one\n");
         assert_eq!(fake("exit 0", patient()).outcome, Outcome::Lost);
+    }
+
+    #[test]
+    fn what_never_was_a_guest_has_not_crashed() {
+        let error = try_fake("echo 'qemu: no firmware' >&2; exit 1", patient()).unwrap_err();
+        assert_eq!(exit::of(&error), Exit::Infrastructure);
+        let text = error.to_string();
+        assert!(
+            text.contains("exit status: 1") && text.ends_with("qemu: no firmware"),
+            "{text}"
+        );
+        // A kernel was there, or the process did not give up by itself.
+        for shell in [
+            "echo '[    0.000000] Linux version' >&2; exit 1",
+            "echo START; exit 1",
+            "kill -SEGV $$",
+        ] {
+            assert_eq!(fake(shell, patient()).outcome, Outcome::Lost, "{shell}");
+        }
     }
 
     #[test]
