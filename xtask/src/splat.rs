@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use regex_lite::Regex;
 use serde::Serialize;
 
-use crate::ktap::strip_log_prefix;
+use crate::ktap::{kernel_message, strip_log_prefix};
 
 /// How many lines of one report are kept; the log has all of them.
 const CONTEXT: usize = 60;
@@ -73,7 +73,7 @@ const TITLES: &[&str] = &[
     r"kmemleak: [1-9]\d* new suspected memory leaks",
     r"unreferenced object 0x[0-9a-f]+",
     // A leak detector that gave up finds nothing.
-    r"kmemleak: (Memory pool empty|Cannot allocate|Kernel memory leak detector disabled)",
+    r"kmemleak: (Memory pool empty|Cannot (allocate|scan)|Kernel memory leak detector disabled)",
     r"(refcount_t|ODEBUG|list_(add|del) corruption|slab error|Slab corruption)[:. ]",
 ];
 
@@ -90,14 +90,12 @@ fn find_except(log: &str, allowed: &[Allowed]) -> Vec<Splat> {
         .map(|entry| Regex::new(entry.title).expect("a constant"))
         .collect();
     // Where the kernel's messages have time stamps, the others are of the emulator and its helpers.
-    let stamped = log.lines().any(is_stamped);
-    let lines: Vec<&str> = log
-        .lines()
-        .map(|line| match strip_log_prefix(line) {
-            _ if stamped && !is_stamped(line) => "",
-            line => line,
-        })
-        .collect();
+    let stamped = log.lines().any(|line| kernel_message(line).is_some());
+    let message = |line| match stamped {
+        true => kernel_message(line).unwrap_or_default(),
+        false => strip_log_prefix(line),
+    };
+    let lines: Vec<&str> = log.lines().map(message).collect();
     let mut found: Vec<Splat> = Vec::new();
     let mut at = 0;
     while at < lines.len() {
@@ -134,11 +132,6 @@ fn find_except(log: &str, allowed: &[Allowed]) -> Vec<Splat> {
         });
     }
     found
-}
-
-fn is_stamped(line: &str) -> bool {
-    let text = strip_log_prefix(line);
-    text.len() < line.trim_end().len() && line.contains('[')
 }
 
 /// Whether a line closes a report.
@@ -253,6 +246,16 @@ mod tests {
             "WARNING: of the emulator\n[    0.1] Linux version\n[    0.2] BUG: the kernel's\n";
         assert_eq!(titles(log), ["BUG: the kernel's"]);
         assert_eq!(find(log)[0].line, 3);
+    }
+
+    #[test]
+    fn a_report_behind_a_programs_output_is_seen() {
+        let log = "[    0.1] Linux version\nsome output[   12.3] BUG: x\r\n[   12.4] Call Trace:\n\
+             no newline[   13.000001][  T123] WARNING: y\n";
+        assert_eq!(titles(log), ["BUG: x", "WARNING: y"]);
+        assert_eq!((find(log)[0].line, find(log)[0].text.len()), (2, 1));
+        let quoted = "[    0.1] Linux version\nsome output BUG: not the kernel's\n";
+        assert_eq!(titles(quoted), [""; 0]);
     }
 
     #[test]
