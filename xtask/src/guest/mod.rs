@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,9 @@ use crate::probe::{self, Accelerator};
 
 /// Where the files of a script are inside every guest.
 pub const DIR: &str = "/run/beanpod";
+
+/// The option of a kernel that looks for leaks.
+const LEAK_DETECTOR: &str = "DEBUG_KMEMLEAK";
 
 /// What is said about a panic comes within this time, then the guest is ended.
 const PANIC_GRACE: Duration = Duration::from_secs(2);
@@ -278,7 +281,7 @@ pub fn run(kernel: &Kernel, mut script: Script<'_>) -> Result<Console> {
     let limits = script.limits.scaled(kernel.slowness());
     let dir = directory(&script.name)?;
     let marks = Marks::new();
-    let files = gather(dir.path(), &script, &marks)?;
+    let files = gather(dir.path(), &script, &marks, kernel.has(LEAK_DETECTOR))?;
     let command = match kernel.arch {
         Arch::Um => uml::command(kernel, &script, dir.path(), &files)?,
         Arch::Qemu => qemu::command(kernel, &script, dir.path(), &files)?,
@@ -298,7 +301,7 @@ pub fn run_plain(
 ) -> Result<Console> {
     let dir = directory(&script.name)?;
     let marks = Marks::new();
-    let files = gather(dir.path(), &script, &marks)?;
+    let files = gather(dir.path(), &script, &marks, kernel.has(LEAK_DETECTOR))?;
     let command = qemu::plain(kernel, &script, dir.path(), &files, accelerator)?;
     let limits = script.limits;
     supervise(command, &mut script, limits, &marks, &paths::logs())
@@ -366,26 +369,26 @@ impl Marks {
 }
 
 /// Writes the script and the shell that surrounds it; returns all files that the guest shall have.
-fn gather(dir: &Path, script: &Script<'_>, marks: &Marks) -> Result<Vec<(String, PathBuf)>> {
+fn gather(
+    dir: &Path,
+    script: &Script<'_>,
+    marks: &Marks,
+    leaks: bool,
+) -> Result<Vec<(String, PathBuf)>> {
     let Marks { start, end } = marks;
     // The code is read before anything else can change it; the end mark starts on a line of its own
     // wherever the script's output ended.
-    // The leak detector reports what is older than five seconds and was missed twice.
+    let leaks = match leaks {
+        true => leak_check("/sys/kernel/debug", "/dev/kmsg"),
+        false => String::new(),
+    };
     let outer = format!(
         r#"export BUSYBOX={DIR}/busybox
 cd {DIR} || exit 1
 echo {start}
 "$BUSYBOX" sh ./script </dev/null 2>&1
 code=$?
-leaks=/sys/kernel/debug/kmemleak
-if [ -e $leaks ] && echo scan 2>/dev/null >$leaks; then
-	"$BUSYBOX" sleep 6
-	echo scan >$leaks
-	while IFS= read -r line; do
-		echo "$line" >/dev/kmsg
-	done <$leaks
-fi
-echo {end} $code
+{leaks}echo {end} $code
 exit $code
 "#
     );
@@ -397,6 +400,23 @@ exit $code
     }
     files.extend(script.files.iter().cloned());
     Ok(files)
+}
+
+/// Shell that has the leak detector look, and adds what it found to the kernel's log. That it cannot
+/// look goes there too: it gives up for good when it runs out of memory.
+fn leak_check(debugfs: &str, log: &str) -> String {
+    // It reports what is older than five seconds and was missed twice.
+    format!(
+        r#"leaks={debugfs}/kmemleak
+if (echo scan >$leaks) && "$BUSYBOX" sleep 6 && (echo scan >$leaks); then
+	while IFS= read -r line; do
+		echo "$line" >>{log}
+	done <$leaks
+else
+	echo "kmemleak: Cannot scan for leaks" >>{log}
+fi
+"#
+    )
 }
 
 /// Which of a guest's two streams something came from.
@@ -440,7 +460,8 @@ fn supervise(
         .stderr(Stdio::piped())
         .process_group(0);
     let mut guest = Guest::start(&mut command)?;
-    let (sender, events) = mpsc::channel();
+    // A guest that says more than can be read has to wait.
+    let (sender, events) = mpsc::sync_channel(1024);
     if let Some(stdout) = guest.child.stdout.take() {
         pump(stdout, Stream::Output, sender.clone());
     }
@@ -453,6 +474,10 @@ fn supervise(
     let mut open = 2;
     while open > 0 || !watch.ended {
         let left = watch.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            // However much the guest still has to say.
+            break;
+        }
         match events.recv_timeout(left) {
             Ok(Event::Line(Stream::Console, line)) => {
                 console_log.write_all(&line)?;
@@ -596,7 +621,7 @@ impl<'w, 's> Watch<'w, 's> {
     }
 }
 
-fn pump(stream: impl Read + Send + 'static, which: Stream, sender: Sender<Event>) {
+fn pump(stream: impl Read + Send + 'static, which: Stream, sender: SyncSender<Event>) {
     thread::spawn(move || {
         let mut reader = BufReader::new(stream);
         let mut line = Vec::new();
@@ -647,7 +672,7 @@ impl Guest {
 
     /// Sends an event when the process ends, and leaves it for [`Guest::kill`] to reap, so that its
     /// process group cannot become anyone else's before.
-    fn watch(&self, sender: Sender<Event>) {
+    fn watch(&self, sender: SyncSender<Event>) {
         let id = self.child.id();
         thread::spawn(move || {
             loop {
@@ -781,6 +806,16 @@ mod tests {
     }
 
     #[test]
+    fn a_guest_that_chatters_is_ended_all_the_same() {
+        let limits = Limits {
+            test: Duration::from_millis(300),
+            ..patient()
+        };
+        let console = fake("echo START; exec yes", limits);
+        assert_eq!(console.outcome, Outcome::TestTimeout);
+    }
+
+    #[test]
     fn a_panic_ends_the_guest() {
         let panic = "echo '[    1.2] Kernel panic - not syncing: x' >&2";
         let limits = Limits {
@@ -900,6 +935,29 @@ mod tests {
         {
             thread::yield_now();
         }
+    }
+
+    #[test]
+    fn a_leak_check_that_cannot_be_done_is_a_finding() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let busybox = dir.path().join("busybox");
+        // It does not wait.
+        std::os::unix::fs::symlink("/bin/true", &busybox).unwrap();
+        let said = |debugfs: &Path| {
+            fs::write(&log, "").unwrap();
+            let shell = leak_check(&debugfs.display().to_string(), &log.display().to_string());
+            let mut command = Command::new("sh");
+            command.args(["-c", &shell]).env("BUSYBOX", &busybox);
+            assert!(command.stderr(Stdio::null()).status().unwrap().success());
+            fs::read_to_string(&log).unwrap()
+        };
+        // This one only says again what it was told.
+        let there = dir.path();
+        fs::write(there.join("kmemleak"), "").unwrap();
+        assert_eq!(said(there), "scan\n");
+        let found = crate::splat::find(&said(&there.join("absent")));
+        assert_eq!(found[0].title, "kmemleak: Cannot scan for leaks");
     }
 
     #[test]
