@@ -4,15 +4,17 @@
 //! error that names the command, its status and the end of its output.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use os_pipe::PipeReader;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, ioctl_fionread};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::exit::{Exit, Failure, infrastructure};
 
@@ -100,42 +102,33 @@ impl<'a> Run<'a> {
         // The command holds the pipe's write ends; it must not stay open here.
         self.command = Command::new("true");
 
-        let (sender, lines) = mpsc::channel();
-        let pump = thread::spawn(move || {
-            let mut reader = BufReader::new(reader);
-            let mut line = Vec::new();
-            while matches!(reader.read_until(b'\n', &mut line), Ok(n) if n > 0) {
-                if sender.send(std::mem::take(&mut line)).is_err() {
-                    break;
+        let mut read = Vec::new();
+        let mut seen = 0;
+        let result = until_end(&child, reader, Instant::now() + self.limit, |bytes| {
+            if let Some(log) = &mut log {
+                log.write_all(bytes)?;
+            }
+            read.extend_from_slice(bytes);
+            if let Some(each_line) = &mut self.each_line {
+                while let Some(length) = read[seen..].iter().position(|byte| *byte == b'\n') {
+                    let line = String::from_utf8_lossy(&read[seen..seen + length]);
+                    each_line(line.trim_end_matches('\r'));
+                    seen += length + 1;
                 }
             }
+            Ok(())
         });
-        let end = Instant::now() + self.limit;
-        let mut text = String::new();
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            match lines.recv_timeout(left) {
-                // However much it prints: time is up when it is up.
-                Ok(line) if !left.is_zero() => {
-                    if let Some(log) = &mut log {
-                        log.write_all(&line)?;
-                    }
-                    let line = String::from_utf8_lossy(&line);
-                    if let Some(each_line) = &mut self.each_line {
-                        each_line(line.trim_end_matches(['\n', '\r']));
-                    }
-                    text.push_str(&line);
-                }
-                Err(RecvTimeoutError::Disconnected) => break,
-                Ok(_) | Err(RecvTimeoutError::Timeout) => {
-                    kill_group(&mut child);
-                    let what = format!("`{}` took longer than {:?}", self.shown, self.limit);
-                    return Err(Failure::new(Exit::TimeLimit, what).into());
-                }
-            }
+        let ended = result.inspect_err(|_| kill_group(&mut child))?;
+        if !ended {
+            kill_group(&mut child);
+            let what = format!("`{}` took longer than {:?}", self.shown, self.limit);
+            return Err(Failure::new(Exit::TimeLimit, what).into());
+        }
+        if let (Some(each_line), false) = (&mut self.each_line, seen == read.len()) {
+            each_line(&String::from_utf8_lossy(&read[seen..]));
         }
         let status = child.wait()?;
-        let _ = pump.join();
+        let text = String::from_utf8_lossy(&read).into_owned();
         Ok(Output { status, text })
     }
 
@@ -166,6 +159,47 @@ impl<'a> Run<'a> {
 /// The cargo that built this tool: where there are several, another one may be too old.
 pub fn cargo() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
+}
+
+/// Calls `each` with what the child writes until it has ended, or until `deadline`; which of both it
+/// was. What the child leaves running may hold the pipe for ever: only what is in it is read then.
+fn until_end(
+    child: &Child,
+    mut pipe: PipeReader,
+    deadline: Instant,
+    mut each: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<bool> {
+    let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+    let mut buffer = vec![0; 1 << 16];
+    let mut closed = false;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // However much it prints: time is up when it is up.
+        if left.is_zero() {
+            return Ok(false);
+        }
+        let mut waited = [
+            PollFd::new(&process, PollFlags::IN),
+            PollFd::new(&pipe, PollFlags::IN),
+        ];
+        let waited = &mut waited[..if closed { 1 } else { 2 }];
+        match poll(waited, Some(&Timespec::try_from(left)?)) {
+            Err(Errno::INTR) => continue,
+            result => result?,
+        };
+        if !waited[0].revents().is_empty() {
+            let mut rest = Vec::new();
+            let length = ioctl_fionread(&pipe)?;
+            pipe.take(length).read_to_end(&mut rest)?;
+            each(&rest)?;
+            return Ok(true);
+        }
+        if waited.get(1).is_some_and(|pipe| !pipe.revents().is_empty()) {
+            let length = pipe.read(&mut buffer)?;
+            closed = length == 0;
+            each(&buffer[..length])?;
+        }
+    }
 }
 
 /// Has the command ended when this process ends: in a process group of its own it does not see Ctrl-C.
@@ -210,6 +244,49 @@ mod tests {
         let error = run(cmd!(sh, "sh -c 'echo gone; exit 1'")).ok().unwrap_err();
         assert!(error.to_string().contains("gone"), "{error}");
         assert_eq!(crate::exit::of(&error), Exit::Infrastructure);
+    }
+
+    #[test]
+    fn what_a_command_leaves_running_is_not_waited_for() {
+        let sh = Shell::new().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let pid = dir.path().join("pid");
+        let mut lines = Vec::new();
+        let shell = "echo one; sleep 1000 & echo $! >$0; printf two";
+        let output = run(cmd!(sh, "sh -c {shell} {pid}"))
+            .each_line(|line| lines.push(line.to_owned()))
+            .output()
+            .unwrap();
+        assert_eq!(output.text, "one\ntwo");
+        assert_eq!(lines, ["one", "two"]);
+        let pid = fs::read_to_string(pid).unwrap();
+        cmd!(sh, "kill").arg(pid.trim()).quiet().run().unwrap();
+    }
+
+    #[test]
+    fn a_command_may_close_its_output_before_it_ends() {
+        let sh = Shell::new().unwrap();
+        let shell = "echo one; exec >&- 2>&-; sleep 0.1; exit 5";
+        let output = run(cmd!(sh, "sh -c {shell}")).output().unwrap();
+        assert_eq!(
+            (output.text.as_str(), output.status.code()),
+            ("one\n", Some(5))
+        );
+    }
+
+    #[test]
+    fn much_output_comes_whole_and_does_not_stop_the_clock() {
+        let sh = Shell::new().unwrap();
+        let mut count = 0;
+        let output = run(cmd!(sh, "seq 100000"))
+            .each_line(|_| count += 1)
+            .output();
+        assert_eq!(output.unwrap().text.lines().count(), 100_000);
+        assert_eq!(count, 100_000);
+        let limited = run(cmd!(sh, "yes"))
+            .limit(Duration::from_millis(100))
+            .output();
+        assert_eq!(crate::exit::of(&limited.unwrap_err()), Exit::TimeLimit);
     }
 
     #[test]
