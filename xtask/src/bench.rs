@@ -15,8 +15,8 @@ use anyhow::{Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
-use crate::exit::{Exit, Failure};
-use crate::guest::{self, Kernel, Outcome, Script};
+use crate::exit::Exit;
+use crate::guest::{self, Kernel, Script};
 use crate::kernel::{Arch, Base, Config, Flavour, build};
 use crate::probe::Accelerator;
 use crate::progress::{Bar, Unit};
@@ -183,18 +183,7 @@ fn measure(
     script.limits.test = Duration::from_secs(900);
     script.limits.shutdown = Duration::from_secs(120);
     let console = guest::run_plain(kernel, script, Accelerator::Tcg)?;
-    if console.outcome != Outcome::Exited(0) {
-        let what = console
-            .outcome
-            .trouble()
-            .unwrap_or("the measuring script failed");
-        let log = format!("read {}", console.log.display());
-        let exit = match console.outcome.exit() {
-            Exit::Pass => Exit::Findings,
-            exit => exit,
-        };
-        return Err(Failure::new(exit, what).fix(log).into());
-    }
+    console.check()?;
     let found: Vec<_> = console.output.lines().filter_map(cost).collect();
     ensure!(!found.is_empty(), "the workload measured nothing");
     Ok(found)

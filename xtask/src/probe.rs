@@ -166,8 +166,8 @@ fn boot(kernel: &Kernel, accelerator: Accelerator) -> Result<Kvm> {
     Ok(match console.outcome {
         Outcome::Exited(0) if console.time <= LIMIT => Kvm::Works(seconds),
         Outcome::Exited(0) => Kvm::Broken(format!("a guest took {seconds:.0} s")),
-        outcome => {
-            let trouble = outcome.trouble().unwrap_or("the guest's script failed");
+        _ => {
+            let trouble = console.verdict().trouble.unwrap_or_default();
             let last = console.console.lines().next_back().unwrap_or_default();
             Kvm::Broken(format!("{trouble}: {last}"))
         }

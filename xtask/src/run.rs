@@ -10,7 +10,6 @@ use anyhow::Result;
 use crate::exit::Exit;
 use crate::guest::{self, Kernel, Outcome, Script};
 use crate::kernel::{Arch, Base, Config, build};
-use crate::splat;
 
 /// The command line of `cargo xtask run`.
 #[derive(Clone, Debug, clap::Args)]
@@ -52,21 +51,17 @@ pub fn run(args: &Args, base: &Base) -> Result<ExitCode> {
     // How long a command may take is for the user to say: Ctrl-C ends the guest.
     script.limits.test = Duration::from_secs(86_400);
     let console = guest::run(&kernel, script.each_line(|line| println!("{line}")))?;
-    let splats = splat::find(&console.console);
-    for splat in &splats {
-        eprintln!("kernel: {}", splat.title);
-    }
-    if let Some(trouble) = console.outcome.trouble() {
-        eprintln!("error: {trouble}");
-    }
-    if !splats.is_empty() || console.outcome.trouble().is_some() {
+    let verdict = console.verdict();
+    if verdict.exit != Exit::Pass {
+        for finding in verdict.findings() {
+            eprintln!("error: {finding}");
+        }
         eprintln!("console: {}", console.log.display());
         eprintln!("{}", crate::reproduce(std::env::args_os().skip(1)));
     }
     Ok(match console.outcome {
-        // The command may not have seen what the kernel says about itself.
-        Outcome::Exited(0) if !splats.is_empty() => Exit::Findings.into(),
-        outcome => outcome.code().into(),
+        Outcome::Exited(code) if code != 0 => code.into(),
+        _ => verdict.exit.into(),
     })
 }
 

@@ -29,6 +29,13 @@ pub struct Splat {
     pub text: Vec<String>,
 }
 
+impl Splat {
+    /// The name that the report has among results.
+    pub fn headline(&self) -> String {
+        format!("kernel: {}", self.title)
+    }
+}
+
 /// A report that is known not to be ours; without a reason it does not build.
 pub struct Allowed {
     /// A regular expression that is matched against the title.

@@ -22,7 +22,7 @@ use crate::kernel::{Arch, Base, Config, Flavour, build};
 use crate::ktap::{self, Node, Status};
 use crate::lock::Lock;
 use crate::report::{Report, Run};
-use crate::{cmd, paths, probe, splat, toolchain};
+use crate::{cmd, paths, probe, toolchain};
 
 /// What can be tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -505,20 +505,16 @@ fn bc(plan: &Plan, kernel: &Kernel, source: &Path, name: String) -> Result<Optio
 
 /// Adds what the guest itself has to say to the results of its tests.
 fn conclude(mut root: Node, console: Console) -> Run {
-    for splat in splat::find(&console.console) {
-        let mut node = Node::leaf(format!("kernel: {}", splat.title), Status::Fail);
+    let verdict = console.verdict();
+    for splat in verdict.splats {
+        let mut node = Node::leaf(splat.headline(), Status::Fail);
         if splat.times > 1 {
             node = node.because(format!("{} times", splat.times));
         }
         node.diagnostics = splat.text;
         root.children.push(node);
     }
-    let trouble = match console.outcome {
-        Outcome::Exited(0) => None,
-        Outcome::Exited(code) => Some(format!("the script ended with {code}")),
-        outcome => outcome.trouble().map(str::to_owned),
-    };
-    if let Some(trouble) = trouble {
+    if let Some(trouble) = verdict.trouble {
         let mut node = Node::leaf("the guest", Status::Error).because(trouble);
         let tail: Vec<&str> = console.console.lines().collect();
         let tail = &tail[tail.len().saturating_sub(20)..];
@@ -529,7 +525,11 @@ fn conclude(mut root: Node, console: Console) -> Run {
         root.status = Status::Fail;
     }
     let mut run = finished(root, Some(console.log));
-    run.exit = console.outcome.exit();
+    // Findings are among the tests, where one may have been a time limit.
+    run.exit = match verdict.exit {
+        Exit::Findings => Exit::Pass,
+        exit => exit,
+    };
     run
 }
 

@@ -11,10 +11,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::exit::{Exit, Failure};
-use crate::guest::{self, Kernel, Outcome, Script};
+use crate::exit::Exit;
+use crate::guest::{self, Kernel, Script};
 use crate::kernel::{Arch, Base, Config, build};
-use crate::{setup, splat, workload};
+use crate::{setup, workload};
 use words::{Bomb, Facts, Stat};
 
 /// What the containers are called in the script, and what they do.
@@ -33,35 +33,20 @@ pub fn run(base: &Base) -> Result<ExitCode> {
     eprintln!("booting a guest with two containers ...");
     let script = Script::new("demo", include_str!("guest.sh")).file("workload", workload);
     let console = guest::run(&kernel, script)?;
-    if let Some(trouble) = console.outcome.trouble() {
-        let log = format!("read {}", console.log.display());
-        return Err(Failure::new(console.outcome.exit(), trouble)
-            .fix(log)
-            .into());
+    let verdict = console.verdict();
+    if !matches!(verdict.exit, Exit::Pass | Exit::Findings) {
+        return console.check().map(|()| Exit::Pass.into());
     }
     let facts = Facts::read(&console.output);
     show(&facts);
 
     let mut wrong = facts.wrong();
-    if console.outcome != Outcome::Exited(0) {
-        wrong.push(format!(
-            "the guest's script ended with {}",
-            console.outcome.code()
-        ));
-    }
-    wrong.extend(
-        splat::find(&console.console)
-            .into_iter()
-            .map(|splat| splat.title),
-    );
+    wrong.extend(verdict.findings());
     if wrong.is_empty() {
         println!("\nBoth bombs were refused at their barriers; the neighbour did all of its work.");
         return Ok(Exit::Pass.into());
     }
-    let log = format!("read {}", console.log.display());
-    Err(Failure::new(Exit::Findings, wrong.join("\n       "))
-        .fix(log)
-        .into())
+    Err(console.failure(Exit::Findings, &wrong).into())
 }
 
 fn show(facts: &Facts) {

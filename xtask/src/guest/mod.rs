@@ -32,6 +32,7 @@ use crate::ktap::{kernel_message, strip_log_prefix};
 use crate::lock::Lock;
 use crate::paths;
 use crate::probe::{self, Accelerator};
+use crate::splat::{self, Splat};
 
 /// Where the files of a script are inside every guest.
 pub const DIR: &str = "/run/beanpod";
@@ -225,37 +226,6 @@ pub enum Outcome {
     Lost,
 }
 
-impl Outcome {
-    /// What the tool exits with when it ran nothing else.
-    pub fn code(self) -> u8 {
-        match self {
-            Self::Exited(code) => code,
-            _ => self.exit() as u8,
-        }
-    }
-
-    /// What befell the machine; [`Exit::Pass`] whatever the script's own code was.
-    pub fn exit(self) -> Exit {
-        match self {
-            Self::Exited(_) => Exit::Pass,
-            Self::Panicked | Self::Lost => Exit::GuestCrash,
-            Self::BootTimeout | Self::TestTimeout | Self::ShutdownTimeout => Exit::TimeLimit,
-        }
-    }
-
-    /// For a reader; nothing for a guest that did what it should.
-    pub fn trouble(self) -> Option<&'static str> {
-        match self {
-            Self::Exited(_) => None,
-            Self::Panicked => Some("the guest's kernel panicked"),
-            Self::BootTimeout => Some("the guest did not boot within its time limit"),
-            Self::TestTimeout => Some("the time limit for the tests passed"),
-            Self::ShutdownTimeout => Some("the guest did not shut down within its time limit"),
-            Self::Lost => Some("the guest ended without saying why"),
-        }
-    }
-}
-
 /// What a guest left behind.
 #[derive(Debug)]
 pub struct Console {
@@ -269,6 +239,70 @@ pub struct Console {
     pub log: PathBuf,
     /// How long all of it took.
     pub time: Duration,
+}
+
+/// What a run has shown, besides what the script's output says.
+#[derive(Debug)]
+pub struct Verdict {
+    /// What the tool exits with if there is nothing else.
+    pub exit: Exit,
+    /// What befell the guest or its script.
+    pub trouble: Option<String>,
+    /// What the kernel reported about itself.
+    pub splats: Vec<Splat>,
+}
+
+impl Verdict {
+    /// All that is wrong, in lines.
+    pub fn findings(&self) -> Vec<String> {
+        let splats = self.splats.iter().map(Splat::headline);
+        self.trouble.iter().cloned().chain(splats).collect()
+    }
+}
+
+impl Console {
+    /// Judges the run: the one place that says when a guest has failed.
+    pub fn verdict(&self) -> Verdict {
+        let splats = splat::find(&self.console);
+        let because = |exit, trouble: &str| (exit, Some(trouble.to_owned()));
+        let limit = |of| because(Exit::TimeLimit, &format!("the time limit for {of} passed"));
+        let (exit, trouble) = match self.outcome {
+            // The script may not have seen what the kernel says about itself.
+            Outcome::Exited(0) if !splats.is_empty() => (Exit::Findings, None),
+            Outcome::Exited(0) => (Exit::Pass, None),
+            Outcome::Exited(code) => {
+                because(Exit::Findings, &format!("the script ended with {code}"))
+            }
+            Outcome::Panicked => because(Exit::GuestCrash, "the guest's kernel panicked"),
+            Outcome::Lost => because(Exit::GuestCrash, "the guest ended without saying why"),
+            Outcome::BootTimeout => limit("booting"),
+            Outcome::TestTimeout => limit("what runs in the guest"),
+            Outcome::ShutdownTimeout => limit("shutting down"),
+        };
+        Verdict {
+            exit,
+            trouble,
+            splats,
+        }
+    }
+
+    /// The same for whoever needs a run without any finding.
+    ///
+    /// # Errors
+    ///
+    /// There is one.
+    pub fn check(&self) -> Result<()> {
+        let verdict = self.verdict();
+        match verdict.exit {
+            Exit::Pass => Ok(()),
+            exit => Err(self.failure(exit, &verdict.findings()).into()),
+        }
+    }
+
+    /// A failure that names the console's log.
+    pub fn failure(&self, exit: Exit, findings: &[String]) -> Failure {
+        Failure::new(exit, findings.join("\n       ")).fix(format!("read {}", self.log.display()))
+    }
 }
 
 /// Boots `kernel`, runs `script` in it, and ends the guest.
@@ -761,7 +795,6 @@ mod tests {
                      echo END 3; echo late";
         let console = fake(shell, patient());
         assert_eq!(console.outcome, Outcome::Exited(3));
-        assert_eq!(console.outcome.code(), 3);
         assert_eq!(console.output, "one\ntwo\n");
         assert_eq!(console.console, "[ 0.1] kernel\n");
     }
@@ -770,7 +803,6 @@ mod tests {
     fn a_guest_without_an_end_is_lost() {
         let console = fake("echo START; echo one", patient());
         assert_eq!(console.outcome, Outcome::Lost);
-        assert_eq!(console.outcome.code(), 255);
         assert_eq!(console.output, "one\n");
         assert_eq!(fake("exit 0", patient()).outcome, Outcome::Lost);
     }
@@ -795,6 +827,49 @@ mod tests {
     }
 
     #[test]
+    fn the_verdict_on_a_run() {
+        let verdict = |outcome, console: &str| {
+            let console = Console {
+                outcome,
+                output: String::new(),
+                console: console.to_owned(),
+                log: "x.log".into(),
+                time: Duration::ZERO,
+            };
+            let verdict = console.verdict();
+            assert_eq!(console.check().is_ok(), verdict.exit == Exit::Pass);
+            (verdict.exit, verdict.findings())
+        };
+        let bug = "[    0.1] BUG: x\n";
+        let strings = |findings: &[&str]| findings.iter().map(ToString::to_string).collect();
+        assert_eq!(verdict(Outcome::Exited(0), ""), (Exit::Pass, vec![]));
+        assert_eq!(
+            verdict(Outcome::Exited(0), bug),
+            (Exit::Findings, strings(&["kernel: BUG: x"]))
+        );
+        assert_eq!(
+            verdict(Outcome::Exited(3), ""),
+            (Exit::Findings, strings(&["the script ended with 3"]))
+        );
+        assert_eq!(
+            verdict(Outcome::Panicked, bug),
+            (
+                Exit::GuestCrash,
+                strings(&["the guest's kernel panicked", "kernel: BUG: x"])
+            )
+        );
+        assert_eq!(verdict(Outcome::Lost, "").0, Exit::GuestCrash);
+        for timeout in [
+            Outcome::BootTimeout,
+            Outcome::TestTimeout,
+            Outcome::ShutdownTimeout,
+        ] {
+            let (exit, findings) = verdict(timeout, "");
+            assert_eq!((exit, findings.len()), (Exit::TimeLimit, 1), "{timeout:?}");
+        }
+    }
+
+    #[test]
     fn a_guest_that_hangs_is_ended() {
         let limits = Limits {
             boot: Duration::from_millis(100),
@@ -802,7 +877,6 @@ mod tests {
         };
         let console = fake("sleep 1000000", limits);
         assert_eq!(console.outcome, Outcome::BootTimeout);
-        assert_eq!(console.outcome.code(), 124);
     }
 
     #[test]
@@ -825,7 +899,6 @@ mod tests {
         };
         let console = fake(&format!("echo START; {panic}; sleep 1000000"), limits);
         assert_eq!(console.outcome, Outcome::Panicked);
-        assert_eq!(console.outcome.code(), 255);
     }
 
     /// Calls `f` with a run that has just started, and with the time of the start.

@@ -14,10 +14,10 @@ use super::compose::{Composed, Tree};
 use super::report::Row;
 use super::topic::Topic;
 use crate::exit::{self, Exit};
-use crate::guest::{self, Outcome, Script};
+use crate::guest::{self, Console, Script};
 use crate::kernel::{Arch, Base, Config, build, config};
 use crate::ktap::strip_log_prefix;
-use crate::{paths, splat, toolchain};
+use crate::{paths, toolchain};
 
 /// What the guest prints when it is up.
 const MARK: &str = "this commit boots";
@@ -66,25 +66,24 @@ fn boots(base: &Base, config: &Config, stage: &Tree, wanted: String) -> Result<V
     let kernel = guest::Kernel::from(built);
     let name = format!("series-each-{}", base.name());
     let run = guest::run(&kernel, Script::new(name, format!("echo '{MARK}'\n")))?;
-    Ok(trouble(run.outcome, &run.output, &run.console, &run.log))
+    Ok(trouble(&run))
 }
 
 /// What a guest that only had to come up and go down did wrong.
-fn trouble(outcome: Outcome, output: &str, console: &str, log: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    match outcome.trouble() {
-        Some(trouble) => found.push(trouble.to_owned()),
-        None if outcome.code() != 0 || !output.contains(MARK) => {
-            found.push(format!("the guest's script ended with {}", outcome.code()));
-        }
-        None => {}
+fn trouble(run: &Console) -> Vec<String> {
+    let verdict = run.verdict();
+    let mut found = verdict.findings();
+    if verdict.trouble.is_none() && !run.output.contains(MARK) {
+        found.push("the guest's script printed nothing".to_owned());
     }
-    found.extend(splat::find(console).into_iter().map(|splat| splat.title));
-    let failed = console.lines().map(|line| strip_log_prefix(line).trim());
+    let failed = run
+        .console
+        .lines()
+        .map(|line| strip_log_prefix(line).trim());
     let failed = failed.filter(|line| line.starts_with("not ok "));
     found.extend(failed.map(|line| format!("a KUnit test failed: {line}")));
     if !found.is_empty() {
-        found.push(format!("the console is in {}", log.display()));
+        found.push(format!("the console is in {}", run.log.display()));
     }
     found
 }
@@ -236,6 +235,8 @@ impl Proof {
 mod tests {
     use super::super::File;
     use super::*;
+    use crate::guest::Outcome;
+    use std::time::Duration;
 
     fn tree(files: &[(&str, &str)]) -> Tree {
         let file = |text: &str| File {
@@ -294,28 +295,31 @@ mod tests {
 
     #[test]
     fn a_guest_that_is_not_right_is_found_out() {
-        let log = Path::new("boot.log");
+        let trouble = |outcome, output: &str, console: &str| {
+            trouble(&Console {
+                outcome,
+                output: output.to_owned(),
+                console: console.to_owned(),
+                log: "boot.log".into(),
+                time: Duration::ZERO,
+            })
+        };
         let output = format!("{MARK}\n");
-        assert_eq!(
-            trouble(Outcome::Exited(0), &output, "ok 1 bc\n", log),
-            [""; 0]
-        );
+        assert_eq!(trouble(Outcome::Exited(0), &output, "ok 1 bc\n"), [""; 0]);
         let wrong = [
-            trouble(Outcome::Exited(0), "", "", log),
-            trouble(Outcome::Exited(1), &output, "", log),
-            trouble(Outcome::Panicked, &output, "", log),
-            trouble(Outcome::BootTimeout, "", "", log),
+            trouble(Outcome::Exited(0), "", ""),
+            trouble(Outcome::Exited(1), &output, ""),
+            trouble(Outcome::Panicked, &output, ""),
+            trouble(Outcome::BootTimeout, "", ""),
             trouble(
                 Outcome::Exited(0),
                 &output,
                 "[    0.1]     not ok 2 charge\n",
-                log,
             ),
             trouble(
                 Outcome::Exited(0),
                 &output,
                 "[    1.0] WARNING: CPU: 0 PID: 1 at fs/a.c:3 f+0x1/0x2\n",
-                log,
             ),
         ];
         for found in wrong {
