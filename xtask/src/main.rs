@@ -217,6 +217,9 @@ impl Which {
 }
 
 fn main() -> ExitCode {
+    // As for any program of the shell: who reads no further ends it, without a word.
+    // SAFETY: There are no other threads yet, and the default action needs no handler.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -310,18 +313,8 @@ fn print_path(global: &Global, path: &Path) -> Result<()> {
 
 /// The last line of every failure: the command that shows it again.
 fn reproduce(args: impl Iterator<Item = OsString>) -> String {
-    let mut line = "reproduce: cargo xtask".to_owned();
-    for arg in args {
-        let arg = arg.to_string_lossy();
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-        if !arg.is_empty() && arg.chars().all(plain) {
-            line += &format!(" {arg}");
-        } else {
-            let quoted = arg.replace('\'', "'\\''");
-            line += &format!(" '{quoted}'");
-        }
-    }
-    line
+    let words: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
+    format!("reproduce: cargo xtask {}", shell_words::join(words))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::exit::Exit;
-use crate::guest::{self, Kernel, Outcome, Script};
+use crate::guest::{self, Console, Kernel, Outcome, Script};
 use crate::kernel::{Arch, Base, Config, build};
 
 /// The command line of `cargo xtask run`.
@@ -51,36 +51,67 @@ pub fn run(args: &Args, base: &Base) -> Result<ExitCode> {
     // How long a command may take is for the user to say: Ctrl-C ends the guest.
     script.limits.test = Duration::from_secs(86_400);
     let console = guest::run(&kernel, script.each_line(|line| println!("{line}")))?;
-    let verdict = console.verdict();
-    if verdict.exit != Exit::Pass {
-        for finding in verdict.findings() {
-            eprintln!("error: {finding}");
-        }
-        eprintln!("console: {}", console.log.display());
-        eprintln!("{}", crate::reproduce(std::env::args_os().skip(1)));
+    let (code, lines) = conclude(&console);
+    for line in lines {
+        eprintln!("{line}");
     }
-    Ok(match console.outcome {
-        Outcome::Exited(code) if code != 0 => code.into(),
-        _ => verdict.exit.into(),
-    })
+    Ok(code.into())
+}
+
+/// The code to exit with, and what to say about one that is not 0.
+fn conclude(console: &Console) -> (u8, Vec<String>) {
+    let verdict = console.verdict();
+    let mut lines = Vec::new();
+    if verdict.exit != Exit::Pass {
+        let findings = verdict.findings().into_iter();
+        lines.extend(findings.map(|finding| format!("error: {finding}")));
+        lines.push(format!("console: {}", console.log.display()));
+        lines.push(crate::reproduce(std::env::args_os().skip(1)));
+    }
+    let code = match console.outcome {
+        Outcome::Exited(code) if code != 0 => code,
+        _ => verdict.exit as u8,
+    };
+    (code, lines)
 }
 
 /// One word is a line of shell; several are the words of one command, as they are.
 fn line(command: &[String]) -> String {
     match command {
         [line] => line.clone(),
-        words => {
-            let quoted: Vec<String> = words
-                .iter()
-                .map(|word| format!("'{}'", word.replace('\'', r"'\''")))
-                .collect();
-            quoted.join(" ")
-        }
+        words => shell_words::join(words),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_ends_with_the_command_that_does_it_again() {
+        let run = |outcome, console: &str| {
+            conclude(&Console {
+                outcome,
+                output: String::new(),
+                console: console.to_owned(),
+                log: "x.log".into(),
+                time: Duration::ZERO,
+            })
+        };
+        assert_eq!(run(Outcome::Exited(0), ""), (0, Vec::new()));
+        for (outcome, console, expected) in [
+            (Outcome::Exited(3), "", 3),
+            (Outcome::Exited(0), "[    0.1] BUG: x\n", 1),
+            (Outcome::TestTimeout, "", 124),
+            (Outcome::Panicked, "", 255),
+        ] {
+            let (code, lines) = run(outcome, console);
+            assert_eq!(code, expected);
+            let last = lines.last().unwrap();
+            assert!(last.starts_with("reproduce: cargo xtask "), "{lines:?}");
+        }
+    }
+
     #[test]
     fn one_word_is_shell_and_several_are_words() {
         let line = |words: &[&str]| {
@@ -88,6 +119,6 @@ mod tests {
             super::line(&words)
         };
         assert_eq!(line(&["ls /; exit 3"]), "ls /; exit 3");
-        assert_eq!(line(&["echo", "it's", "$a b"]), r"'echo' 'it'\''s' '$a b'");
+        assert_eq!(line(&["echo", "it's", "$a b"]), r"echo 'it'\''s' '$a b'");
     }
 }

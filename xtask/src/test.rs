@@ -148,12 +148,14 @@ impl Plan {
             let machines = if args.on.is_empty() { usual } else { &args.on };
             // A tier that was not asked for goes where it is at home.
             let machines = machines.iter().filter(|arch| named || usual.contains(arch));
-            jobs.extend(machines.map(|&arch| Job {
-                tier,
-                on: Some(arch),
-            }));
+            for &arch in machines {
+                let on = Some(arch);
+                let job = Job { tier, on };
+                if !jobs.contains(&job) {
+                    jobs.push(job);
+                }
+            }
         }
-        jobs.dedup();
         if jobs.is_empty() {
             let what = "the unit tests are only built into the kernels for user-mode Linux";
             return Err(usage(what.to_owned()));
@@ -183,27 +185,30 @@ impl Plan {
 
     /// The command that runs one job again, or only those of its tests that `filter` selects.
     fn reproduce(&self, job: &Job, base: &Base, filter: Option<&str>) -> String {
-        let mut line = format!("cargo xtask test {}", job.tier.name());
-        if let Some(filter) = filter.or(self.filter.as_deref()) {
-            line += &format!(" {filter}");
-        }
+        let mut words = vec!["cargo", "xtask", "test", job.tier.name()];
+        words.extend(filter.or(self.filter.as_deref()));
         if let Some(arch) = job.on {
-            line += &format!(" --on {}", arch.name());
+            words.extend(["--on", arch.name()]);
         }
         match self.flavour {
-            Flavour::Debug => line += " --debug",
-            Flavour::Kcsan => line += " --kcsan",
+            Flavour::Debug => words.push("--debug"),
+            Flavour::Kcsan => words.push("--kcsan"),
             _ => {}
         }
+        let repeat = self.repeat.to_string();
         if self.repeat > 1 && job.tier == Tier::Bc {
-            line += &format!(" --repeat {}", self.repeat);
+            words.extend(["--repeat", &repeat]);
         }
+        let tree;
         match base {
             Base::V7_3 => {}
-            Base::V7_2 => line += " --base 7.2",
-            Base::Tree(path) => line += &format!(" --tree {}", path.display()),
+            Base::V7_2 => words.extend(["--base", "7.2"]),
+            Base::Tree(path) => {
+                tree = path.to_string_lossy();
+                words.extend(["--tree", &tree]);
+            }
         }
-        line
+        shell_words::join(words)
     }
 }
 
@@ -751,6 +756,8 @@ mod tests {
             "kunit on um-debug, bc on um-debug, bc on qemu-debug"
         );
         assert_eq!(jobs(&["bc", "--kcsan"]), "bc on qemu-kcsan");
+        let twice = ["bc", "--on", "um", "--on", "qemu", "--on", "um"];
+        assert_eq!(jobs(&twice), "bc on um, bc on qemu");
         assert_eq!(plan(&["bc", "numfile"]).unwrap().filter.unwrap(), "numfile");
         for wrong in [
             &["a", "b"] as &[_],
@@ -781,6 +788,12 @@ mod tests {
         let again = super::tests::plan(&words).unwrap();
         assert_eq!(again.jobs, plan.jobs);
         assert_eq!(again.filter.as_deref(), Some("test_bc_x"));
+
+        let tree = Base::Tree("/my trees/it's linux".into());
+        let line = plan.reproduce(&plan.jobs[0], &tree, Some("a|b*"));
+        let words = shell_words::split(&line).unwrap();
+        assert_eq!(words[3..5], ["bc", "a|b*"]);
+        assert_eq!(words[words.len() - 1], "/my trees/it's linux");
     }
 
     #[test]

@@ -694,7 +694,7 @@ impl Guest {
             .spawn()
             .map_err(|error| cannot_start(command, &error))?;
         RUNNING.store(child.id() as i32, Ordering::SeqCst);
-        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGPIPE] {
             // SAFETY: The handler only calls functions that are safe in a signal handler.
             unsafe { libc::signal(signal, end_guest as *const () as libc::sighandler_t) };
         }
