@@ -183,6 +183,13 @@ impl Plan {
         }
     }
 
+    /// The result of a job, with its title and the command for it.
+    fn named(&self, job: &Job, base: &Base, mut run: Run) -> Run {
+        run.name = self.title(job);
+        run.reproduce = self.reproduce(job, base, only_failure(job.tier, &run.root).as_deref());
+        run
+    }
+
     /// The command that runs one job again, or only those of its tests that `filter` selects.
     fn reproduce(&self, job: &Job, base: &Base, filter: Option<&str>) -> String {
         let mut words = vec!["cargo", "xtask", "test", job.tier.name()];
@@ -221,8 +228,7 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
     let plan = Plan::new(args)?;
     let mut report = Report::default();
     for job in &plan.jobs {
-        let title = plan.title(job);
-        eprintln!("test: {title}");
+        eprintln!("test: {}", plan.title(job));
         let start = Instant::now();
         let found = match job.on {
             None => host(&plan),
@@ -236,10 +242,8 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
             }
             Err(error) => not_run(job, &error),
         };
-        run.name = title;
         run.time = start.elapsed();
-        run.reproduce = plan.reproduce(job, base, only_failure(job.tier, &run.root).as_deref());
-        report.runs.push(run);
+        report.runs.push(plan.named(job, base, run));
     }
 
     if let (true, Some(filter)) = (report.runs.is_empty(), &plan.filter) {
@@ -266,7 +270,12 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
 
 /// The result of a job that could not even start.
 fn not_run(job: &Job, error: &anyhow::Error) -> Run {
-    let mut node = Node::leaf("the start", Status::Error).because(format!("{error:#}"));
+    // A list, such as that of dropped symbols, has a line for each.
+    let text = format!("{error:#}");
+    let mut lines = text.lines().map(str::to_owned);
+    let why = lines.next().unwrap_or_default();
+    let mut node = Node::leaf("the start", Status::Error).because(why);
+    node.diagnostics.extend(lines);
     let failure = error
         .chain()
         .find_map(|cause| cause.downcast_ref::<Failure>());
@@ -724,6 +733,7 @@ done
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::config;
     use crate::ktap::Count;
 
     fn plan(words: &[&str]) -> Result<Plan> {
@@ -938,6 +948,34 @@ mod tests {
         let root = selftests(&[("good", GOOD), ("bad", "exit 1")], 2, LONG);
         assert_eq!(root.children.len(), 2);
         assert_eq!(only_failure(Tier::Bc, &root).as_deref(), Some("bad"));
+    }
+
+    #[test]
+    fn a_dropped_symbol_is_named_and_is_a_finding() {
+        let error = config::check(
+            "CONFIG_PROVE_LOCKING=y\nCONFIG_KASAN=y\n",
+            "CONFIG_KASAN=y\n",
+            &Config::new(Arch::Um),
+            Path::new("tree"),
+        )
+        .unwrap_err();
+        let plan = plan(&["bc", "--on", "um", "--debug"]).unwrap();
+        let report = Report {
+            runs: vec![plan.named(&plan.jobs[0], &Base::V7_3, not_run(&plan.jobs[0], &error))],
+        };
+        let mut out = anstream::StripStream::new(Vec::new());
+        report.tree(&mut out).unwrap();
+        let text = String::from_utf8(out.into_inner()).unwrap();
+        assert!(
+            text.contains("|   CONFIG_PROVE_LOCKING: wanted y, got n\n"),
+            "{text}"
+        );
+        assert!(!text.contains("KASAN"), "{text}");
+        assert_eq!(report.exit(), Exit::Findings);
+        assert_eq!(
+            report.reproduce(),
+            Some("cargo xtask test bc --on um --debug")
+        );
     }
 
     #[test]

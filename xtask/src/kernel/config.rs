@@ -186,7 +186,12 @@ fn key(source: &Source, wanted: &str) -> Result<u64> {
     Ok(hash(&(&source.tree, source.kconfig, wanted, args, tools)))
 }
 
-fn check(wanted: &str, got: &str, config: &Config, source: &Path) -> Result<()> {
+/// Compares every symbol of the fragments with the final configuration.
+///
+/// # Errors
+///
+/// A symbol was dropped or changed (findings).
+pub fn check(wanted: &str, got: &str, config: &Config, source: &Path) -> Result<()> {
     let dropped = dropped(&parse(wanted)?, &parse(got)?);
     if dropped.is_empty() {
         return Ok(());
