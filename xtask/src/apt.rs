@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
 use crate::exit::{Failure, infrastructure};
+use crate::lock::Lock;
 use crate::progress::{Bar, Unit};
 use crate::toolchain::Version;
 use crate::{cmd, paths};
@@ -42,15 +43,18 @@ pub struct Candidate {
 pub struct Suite {
     name: String,
     config: PathBuf,
+    _lock: Lock,
 }
 
 impl Suite {
-    /// Fetches the lists of a suite and checks their signature.
+    /// Fetches the lists of a suite and checks their signature; nothing if the mirror has no such
+    /// suite.
     ///
     /// # Errors
     ///
     /// The machine's apt does not use a Debian mirror, or the mirror cannot be reached.
-    pub fn open(name: &str) -> Result<Self> {
+    pub fn open(name: &str) -> Result<Option<Self>> {
+        let lock = Lock::exclusive(&format!("apt-{name}"))?;
         let dir = paths::cache().join("apt").join(name);
         for part in ["sources.d", "lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(dir.join(part)).with_context(|| dir.display().to_string())?;
@@ -70,6 +74,7 @@ impl Suite {
         let suite = Self {
             name: name.into(),
             config,
+            _lock: lock,
         };
         let sh = Shell::new()?;
         let config = &suite.config;
@@ -77,18 +82,17 @@ impl Suite {
         let update = cmd!(sh, "apt-get -c {config} -q -o Acquire::Retries=3 update");
         let output = cmd::run(update.env("LC_ALL", "C")).output()?;
         // apt ends with success after a list that it could not fetch or would not trust.
-        let trouble: Vec<_> = output
-            .text
-            .lines()
-            .filter(|line| line.starts_with("E:") || line.starts_with("Err:"))
-            .collect();
+        let trouble = trouble(&output.text);
+        if is_absent(&trouble) {
+            return Ok(None);
+        }
         if !output.status.success() || !trouble.is_empty() {
             let what = format!("the suite {name} cannot be read:\n{}", trouble.join("\n"));
             return Err(infrastructure(what)
                 .fix("check the network, or use a tree of your own with --tree PATH")
                 .into());
         }
-        Ok(suite)
+        Ok(Some(suite))
     }
 
     /// The suite's name.
@@ -153,6 +157,29 @@ impl Suite {
         let file = found.with_context(|| format!("apt-get left no {prefix}*.deb"))?;
         Ok(file.path())
     }
+}
+
+/// The errors in what `apt-get update` printed, each with the line that says why.
+fn trouble(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        if line.starts_with("E:") || line.starts_with("Err:") {
+            found.push(line);
+            found.extend(lines.next_if(|next| next.starts_with("  ")));
+        }
+    }
+    found
+}
+
+/// Whether the mirror answered, and has no such suite.
+fn is_absent(trouble: &[&str]) -> bool {
+    trouble.iter().any(|line| line.starts_with("  404 "))
+        && trouble.iter().all(|line| {
+            line.starts_with("Err:")
+                || line.starts_with("  404 ")
+                || line.ends_with("does not have a Release file.")
+        })
 }
 
 /// The size of the largest file of a directory.
@@ -251,6 +278,27 @@ mod tests {
             Some("http://mirror.invalid/debian/")
         );
         assert_eq!(find_mirror("http://other.invalid/ Other Other\n"), None);
+    }
+
+    #[test]
+    fn a_suite_that_is_not_there_is_no_failure_of_the_mirror() {
+        let gone = "Ign:1 http://mirror.invalid/debian x InRelease\n\
+                    Err:2 http://mirror.invalid/debian x Release\n  \
+                    404  Not Found [IP: 192.0.2.1 80]\nReading package lists...\n\
+                    E: The repository 'http://mirror.invalid/debian x Release' does not have a \
+                    Release file.\n";
+        assert_eq!(trouble(gone).len(), 3);
+        assert!(is_absent(&trouble(gone)));
+        let unreachable = gone.replace("404  Not Found", "Could not connect");
+        assert!(!is_absent(&trouble(&unreachable)));
+        // Lists that the suite names, but the mirror has not: it is about to be updated.
+        let torn = "Err:3 http://mirror.invalid/debian x/main amd64 Packages\n  \
+                    404  Not Found [IP: 192.0.2.1 80]\nE: Failed to fetch x  404  Not Found\n\
+                    E: Some index files failed to download. They have been ignored.\n";
+        assert!(!is_absent(&trouble(torn)));
+        assert!(!is_absent(&trouble(
+            "Hit:1 http://mirror.invalid/debian x InRelease\n"
+        )));
     }
 
     #[test]

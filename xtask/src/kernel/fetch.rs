@@ -16,6 +16,9 @@ use crate::lock::Lock;
 use crate::progress::{Bar, Unit};
 use crate::{cmd, paths};
 
+/// How long it is remembered that a base is gone.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// The suites that may have a base, the most settled first.
 fn suites(base: &Base) -> &'static [&'static str] {
     match base {
@@ -100,29 +103,52 @@ fn fetch(base: &Base) -> Result<Option<PathBuf>> {
         }
         return Ok(Some(tree));
     }
+    // Where another base can be had instead, this one is not looked up by every command.
+    let gone = stamp(base).with_extension("gone");
+    if base.next().is_some() && is_of_today(&gone) {
+        return Ok(None);
+    }
     let package = format!("linux-source-{}", base.name());
-    let mut unreachable = None;
-    for suite in suites(base) {
-        let suite = match Suite::open(suite) {
-            Ok(suite) => suite,
-            Err(error) => {
-                unreachable = Some(error);
-                continue;
-            }
+    let look = |name: &str| {
+        let Some(suite) = Suite::open(name)? else {
+            return Ok(None);
         };
-        if let Some(candidate) = suite.newest(&package)? {
-            eprintln!("found {package} {} in {}", candidate.version, suite.name());
-            let downloads = paths::cache().join("download");
-            fs::create_dir_all(&downloads)?;
-            let dir = tempfile::tempdir_in(&downloads)?;
-            let file = suite.download(&candidate, dir.path())?;
-            extract(&file, &candidate, &tree)?;
-            fs::write(stamp(base), format!("{}\n", candidate.version))?;
-            return Ok(Some(tree));
+        let candidate = suite.newest(&package)?;
+        Ok(candidate.map(|candidate| (suite, candidate)))
+    };
+    let Some((suite, candidate)) = first_suite(suites(base), look)? else {
+        fs::create_dir_all(gone.parent().context("a path in the cache")?)?;
+        fs::write(&gone, "")?;
+        return Ok(None);
+    };
+    eprintln!("found {package} {} in {}", candidate.version, suite.name());
+    let downloads = paths::cache().join("download");
+    fs::create_dir_all(&downloads)?;
+    let dir = tempfile::tempdir_in(&downloads)?;
+    let file = suite.download(&candidate, dir.path())?;
+    extract(&file, &candidate, &tree)?;
+    fs::write(stamp(base), format!("{}\n", candidate.version))?;
+    Ok(Some(tree))
+}
+
+/// What `look` finds in the first of some suites that has it.
+fn first_suite<T>(names: &[&str], look: impl Fn(&str) -> Result<Option<T>>) -> Result<Option<T>> {
+    let mut unreadable = None;
+    for name in names {
+        match look(name) {
+            Ok(None) => {}
+            Ok(found) => return Ok(found),
+            Err(error) => unreadable = Some(error),
         }
     }
-    // A suite that could not be read might have had it, so the base cannot be called gone.
-    unreachable.map_or(Ok(None), Err)
+    // A suite that could not be read might have had it, so it cannot be called gone.
+    unreadable.map_or(Ok(None), Err)
+}
+
+/// Whether a file was written within the last day.
+fn is_of_today(path: &Path) -> bool {
+    let written = fs::metadata(path).and_then(|data| data.modified());
+    written.is_ok_and(|time| time.elapsed().is_ok_and(|age| age < DAY))
 }
 
 /// Unpacks the sources of a package to `tree`, which appears only when it is complete.
@@ -197,6 +223,31 @@ mod tests {
         let error = first_of(Base::V7_3, |_| Ok(None)).unwrap_err();
         assert!(error.to_string().contains("linux-source-7.2"), "{error}");
         assert!(first_of(Base::V7_3, |_| bail!("no network")).is_err());
+    }
+
+    #[test]
+    fn a_suite_that_cannot_be_read_is_not_one_that_has_nothing() {
+        let look = |name: &str| match name {
+            "broken" => bail!("no network"),
+            "full" => Ok(Some("found")),
+            _ => Ok(None),
+        };
+        let first = |names: &[&str]| first_suite(names, look);
+        assert_eq!(first(&["empty", "broken", "full"]).unwrap(), Some("found"));
+        assert_eq!(first(&["empty", "empty"]).unwrap(), None);
+        assert!(first(&["broken", "empty"]).is_err());
+    }
+
+    #[test]
+    fn that_a_base_is_gone_is_forgotten_after_a_day() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("7.3.gone");
+        assert!(!is_of_today(&path));
+        let file = fs::File::create(&path).unwrap();
+        assert!(is_of_today(&path));
+        file.set_modified(std::time::SystemTime::now() - 2 * DAY)
+            .unwrap();
+        assert!(!is_of_today(&path));
     }
 
     #[test]
