@@ -25,7 +25,8 @@ impl Freed {
     }
 }
 
-/// Removes the build and composed trees, or with `all` everything that the tool ever stored.
+/// Removes the build and composed trees, or with `all` everything that the tool ever stored. The
+/// caller has the cache for itself.
 ///
 /// # Errors
 ///

@@ -13,6 +13,9 @@ use rustix::io::Errno;
 
 use crate::paths;
 
+/// The lock on the whole cache: shared by all that use it, exclusive for what empties it.
+pub const CACHE: &str = "cache";
+
 /// A lock, held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
@@ -90,7 +93,7 @@ impl Lock {
         let file = open(name)?;
         match flock(&file, at_once) {
             Err(Errno::WOULDBLOCK) => {
-                eprintln!("waiting for another cargo xtask that uses {name} ...");
+                eprintln!("waiting for another cargo xtask (lock: {name}) ...");
                 rustix::io::retry_on_intr(|| flock(&file, waiting))?;
             }
             result => result?,

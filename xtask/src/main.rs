@@ -36,6 +36,7 @@ use serde::Serialize;
 
 use exit::{Exit, Failure};
 use kernel::{Arch, Base, Config, Flavour};
+use lock::Lock;
 
 /// Shown below `--help`; the numbers are those of [`Exit`].
 const EXIT_CODES: &str = "\
@@ -254,6 +255,12 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         let what = "this command has no results for machines: leave `--json` out";
         return Err(Failure::new(Exit::Usage, what).into());
     }
+    let _cache = match &cli.command {
+        Command::Clean { .. } => Some(Lock::exclusive(lock::CACHE)?),
+        // It shall say what is wrong even where no cache can be written.
+        Command::Doctor => None,
+        _ => Some(Lock::shared(lock::CACHE)?),
+    };
     match &cli.command {
         Command::Bench(args) => return bench::run(args, &global.base()?, global.json),
         Command::Clean { all } => {

@@ -2,11 +2,13 @@
 
 //! What only shows in the whole program.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
 /// The program with a cache of its own.
@@ -64,4 +66,31 @@ fn a_failure_ends_with_a_command_for_the_shell() {
         last,
         Some("reproduce: cargo xtask kernel fetch --tree '/no where'")
     );
+}
+
+#[test]
+fn clean_waits_for_whoever_uses_the_cache() {
+    let cache = tempfile::tempdir().unwrap();
+    let image = cache.path().join("build/7.3-um/linux");
+    for dir in [image.parent().unwrap(), &cache.path().join("lock")] {
+        fs::create_dir_all(dir).unwrap();
+    }
+    fs::write(&image, "kernel").unwrap();
+    let other = File::create(cache.path().join("lock/cache")).unwrap();
+    flock(&other, FlockOperation::LockShared).unwrap();
+
+    let mut command = xtask(cache.path());
+    command
+        .arg("clean")
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null());
+    let mut clean = command.spawn().unwrap();
+    let mut line = String::new();
+    let mut stderr = BufReader::new(clean.stderr.take().unwrap());
+    stderr.read_line(&mut line).unwrap();
+    assert!(line.starts_with("waiting for another"), "{line}");
+    assert!(image.exists());
+    drop(other);
+    assert!(clean.wait().unwrap().success());
+    assert!(!image.exists());
 }
