@@ -58,20 +58,37 @@ as_root() {
 goal=${2:-help}
 sudo=
 [ "$(id -u)" = 0 ] || sudo='sudo '
-missing=
-why=
-cargo=$(find_cargo)
-if [ -z "$cargo" ]; then
-	missing=CARGO
-	why="a cargo of at least $minimum, which builds the host tool"
-fi
-if ! command -v cc >/dev/null; then
-	missing="$missing gcc libc6-dev"
-	why="${why:+$why; }a linker for host programs"
-fi
-if [ ! -e /etc/ssl/certs/ca-certificates.crt ] && [ -z "${SSL_CERT_FILE:-}" ]; then
-	missing="$missing ca-certificates"
-	why="${why:+$why; }certificates, to fetch crates"
+
+# Sets what there is, what is missing, and what for.
+look() {
+	missing=
+	why=
+	cargo=$(find_cargo)
+	if [ -z "$cargo" ]; then
+		missing=CARGO
+		why="a cargo of at least $minimum, which builds the host tool"
+	fi
+	if ! command -v cc >/dev/null; then
+		missing="$missing gcc libc6-dev"
+		why="${why:+$why; }a linker for host programs"
+	fi
+	if [ ! -e /etc/ssl/certs/ca-certificates.crt ] && [ -z "${SSL_CERT_FILE:-}" ]; then
+		missing="$missing ca-certificates"
+		why="${why:+$why; }certificates, to fetch crates"
+	fi
+}
+
+look
+if [ -n "$missing" ] && [ "${BEANPOD_NO_INSTALL:-}" != 1 ] && command -v flock >/dev/null; then
+	# Another run may be installing the same; the host tool takes this lock too.
+	lock=${BEANPOD_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/beanpod}/lock
+	mkdir -p "$lock"
+	exec 9>"$lock/setup"
+	flock -n 9 || {
+		echo "waiting for another cargo xtask (lock: setup) ..." >&2
+		flock 9
+	}
+	look
 fi
 
 if [ -n "$missing" ]; then
@@ -88,7 +105,7 @@ if [ -n "$missing" ]; then
 			"as root: apt-get update && apt-get install gcc libc6-dev ca-certificates cargo"
 	log=$(mktemp)
 	trap 'rm -f "$log"' EXIT
-	as_root apt-get -q -o Acquire::Retries=3 update >"$log" 2>&1 ||
+	as_root apt-get -q -o Acquire::Retries=3 update >"$log" 2>&1 9>&- ||
 		echo "apt-get update failed; going on with the lists there are" >&2
 	case $missing in
 	CARGO*)
@@ -103,7 +120,8 @@ if [ -n "$missing" ]; then
 	echo "installing $missing: $why (about half a minute)" >&2
 	# shellcheck disable=SC2086 # The list is made of words.
 	if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o Acquire::Retries=3 \
-		-o Dpkg::Use-Pty=0 --no-install-recommends install $missing >"$log" 2>&1; then
+		-o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=600 \
+		--no-install-recommends install $missing >"$log" 2>&1 9>&-; then
 		tail -n 20 "$log" >&2
 		fail "installing $missing failed" "run the same command again, or install them by hand"
 	fi
@@ -113,4 +131,6 @@ if [ -n "$missing" ]; then
 	[ -n "$cargo" ] || fail "no usable cargo even now" "install Rust $minimum or newer with rustup"
 fi
 
+# The lock ends here: the host tool may want it.
+exec 9>&-
 exec "$cargo" "$@"

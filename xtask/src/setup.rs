@@ -12,6 +12,7 @@ use xshell::{Cmd, Shell, cmd};
 
 use crate::doctor::{BINDGEN, Get, REQUIREMENTS, Requirement, State, VIRTME_NG, look};
 use crate::exit::{Exit, Failure, infrastructure};
+use crate::lock::Lock;
 use crate::progress::{Bar, Unit};
 use crate::toolchain::{Version, program};
 use crate::{cmd, paths};
@@ -25,6 +26,11 @@ const NO_INSTALL: &str = "BEANPOD_NO_INSTALL";
 ///
 /// Something is missing and installing is forbidden (skipped), or an installation failed.
 pub fn ensure() -> Result<()> {
+    if missing().is_empty() {
+        return Ok(());
+    }
+    // xtask/cargo.sh takes the same one.
+    let _lock = Lock::exclusive("setup")?;
     let missing = missing();
     if missing.is_empty() {
         return Ok(());
@@ -290,10 +296,11 @@ fn install_packages(missing: &[&'static Requirement]) -> Result<()> {
 /// Installs packages with apt's status on standard output, between the messages of the packages. apt
 /// makes the status channel non-blocking, and maintainer scripts fail when they write to such a one
 /// while it is full, so it must not be the same pipe. Nor may they need a pseudo-terminal, which a
-/// chroot may not have.
+/// chroot may not have. Someone else's apt, such as that of automatic updates, is waited for.
 const APT_WITH_STATUS: &str = "set -o pipefail
 exec 4>&1
 apt-get -y -q -o Acquire::Retries=3 -o APT::Status-Fd=3 -o Dpkg::Use-Pty=0 \\
+  -o DPkg::Lock::Timeout=600 \\
   --no-install-recommends install \"$@\" 3>&1 >&4 2>&4 4>&- | cat";
 
 /// How far apt is, from a line of its status.
