@@ -194,6 +194,19 @@ fn developer_files(tree: &Path) -> Result<Files> {
     Ok(files)
 }
 
+/// What changes with every change of a file in a developer's own tree; nothing for the other bases,
+/// which never change.
+///
+/// # Errors
+///
+/// The tree cannot be read.
+pub fn own_state(base: &Base) -> Result<Option<u64>> {
+    match base {
+        Base::Tree(path) => Ok(Some(fingerprint(&developer_files(path)?))),
+        _ => Ok(None),
+    }
+}
+
 /// Whether kbuild makes a file or directory of this path.
 fn is_built(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);

@@ -15,7 +15,7 @@ use super::report::Row;
 use super::topic::Topic;
 use crate::exit::{self, Exit};
 use crate::guest::{self, Console, Script};
-use crate::kernel::{Arch, Base, Config, build, config};
+use crate::kernel::{Arch, Base, Config, build, config, sync};
 use crate::ktap::strip_log_prefix;
 use crate::{paths, toolchain};
 
@@ -199,6 +199,13 @@ fn symbols(tree: &Tree) -> BTreeSet<String> {
     symbols
 }
 
+/// A hash of everything that is compiled: most of the files are the base's own.
+fn sources(version: &str, base: &Base, files: &Tree) -> Result<u64> {
+    let mut hasher = DefaultHasher::new();
+    (version, base.name(), sync::own_state(base)?, files).hash(&mut hasher);
+    Ok(hasher.finish())
+}
+
 /// The memory of a check that passed.
 struct Proof(PathBuf);
 
@@ -212,8 +219,8 @@ impl Proof {
         wanted: &str,
     ) -> Result<Self> {
         let mut hasher = DefaultHasher::new();
-        (&composed.version, base.name(), files, wanted).hash(&mut hasher);
-        (toolchain::make_args()?, toolchain::identity()?).hash(&mut hasher);
+        sources(&composed.version, base, files)?.hash(&mut hasher);
+        (wanted, toolchain::make_args()?, toolchain::identity()?).hash(&mut hasher);
         let name = format!("{what}-{:016x}", hasher.finish());
         Ok(Self(paths::cache().join("proven").join(name)))
     }
@@ -291,6 +298,23 @@ mod tests {
         let paths = paths.map(PathBuf::from);
         let paths: Vec<&PathBuf> = paths.iter().collect();
         assert_eq!(stale(&paths), ["kernel/cgroup/bc/", "rust/kernel.o"]);
+    }
+
+    #[test]
+    fn a_proof_belongs_to_all_files_of_a_developers_tree() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = dir.path().join("mm/other.c");
+        fs::create_dir(other.parent().unwrap()).unwrap();
+        fs::write(&other, "int x;\n").unwrap();
+        let base = Base::Tree(dir.path().into());
+        let files = tree(&[("kernel/bc.c", "int y;\n")]);
+        let before = sources("7.3.4", &base, &files).unwrap();
+        assert_eq!(sources("7.3.4", &base, &files).unwrap(), before);
+        fs::write(&other, "int longer;\n").unwrap();
+        assert_ne!(sources("7.3.4", &base, &files).unwrap(), before);
+        let fetched = sources("7.3.4", &Base::V7_3, &files).unwrap();
+        assert_eq!(sources("7.3.4", &Base::V7_3, &files).unwrap(), fetched);
+        assert_ne!(sources("7.3.4", &Base::V7_3, &tree(&[])).unwrap(), fetched);
     }
 
     #[test]
