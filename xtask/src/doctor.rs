@@ -395,11 +395,7 @@ fn accelerator(kvm: &Kvm) -> Row {
 /// Something that the tool cannot work without is missing (skipped).
 pub fn run_doctor(json: bool) -> Result<()> {
     let rows = rows();
-    if json {
-        println!("{}", serde_json::to_string_pretty(&rows)?);
-    } else {
-        print!("{}", table(&rows));
-    }
+    crate::print(json, &rows, table(&rows).trim_end())?;
     let missing: Vec<_> = rows.iter().filter(|row| row.stops()).collect();
     if missing.is_empty() {
         return Ok(());

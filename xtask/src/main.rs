@@ -265,7 +265,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Bench(args) => return bench::run(args, &global.base()?, global.json),
         Command::Clean { all } => {
             let freed = clean::run(*all)?;
-            print(global, &freed, &freed.text())
+            print(global.json, &freed, &freed.text())
         }
         Command::Demo => return demo::run(&global.base()?),
         Command::Doctor => doctor::run_doctor(global.json),
@@ -287,7 +287,7 @@ fn kernel(command: &Kernel, global: &Global) -> Result<()> {
     let base = global.base()?;
     let built = |which: &Which, usual| {
         let built = kernel::build::ensure(&base, &which.config(usual)?)?;
-        print(global, &built, &built.image.display().to_string())
+        print(global.json, &built, &built.image.display().to_string())
     };
     match command {
         Kernel::Fetch => print_path(global, &kernel::fetch::ensure(&base)?),
@@ -305,17 +305,17 @@ fn kernel(command: &Kernel, global: &Global) -> Result<()> {
 }
 
 /// Prints a result, for machines if asked to.
-fn print(global: &Global, value: &impl Serialize, text: &str) -> Result<()> {
-    if global.json {
+fn print(json: bool, value: &impl Serialize, text: &str) -> Result<()> {
+    if json {
         println!("{}", serde_json::to_string_pretty(value)?);
-    } else {
+    } else if !text.is_empty() {
         println!("{text}");
     }
     Ok(())
 }
 
 fn print_path(global: &Global, path: &Path) -> Result<()> {
-    print(global, &path, &path.display().to_string())
+    print(global.json, &path, &path.display().to_string())
 }
 
 /// The last line of every failure: the command that shows it again.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use super::check::{self, Subject};
 use super::report::{self, Outcome, Row};
@@ -75,9 +76,9 @@ pub struct Check {
 /// What could not be done, or what was found.
 pub fn run(command: &Command, base: &Base, bases: &[Base], json: bool) -> Result<()> {
     match command {
-        Command::Build(build) => run_build(build, base),
+        Command::Build(build) => run_build(build, base, json),
         Command::Check(check) => run_check(check, bases, json),
-        Command::Refresh(refresh) => run_refresh(refresh, base),
+        Command::Refresh(refresh) => run_refresh(refresh, base, json),
     }
 }
 
@@ -89,7 +90,35 @@ fn topic_dir(topic: &str) -> PathBuf {
     }
 }
 
-fn run_build(args: &Build, base: &Base) -> Result<()> {
+/// What `build` made.
+#[derive(Debug, Serialize)]
+struct Posting {
+    mails: Vec<PathBuf>,
+    /// What no tool can do for who sends them, in lines.
+    to_do: Vec<String>,
+}
+
+fn run_build(args: &Build, base: &Base, json: bool) -> Result<()> {
+    let posting = posting(args, base)?;
+    crate::print(json, &posting, &lines(&posting.mails))?;
+    if !json {
+        eprintln!("Left to do by hand:");
+        for line in &posting.to_do {
+            eprintln!("  {line}");
+        }
+    }
+    Ok(())
+}
+
+fn lines(paths: &[PathBuf]) -> String {
+    let lines: Vec<_> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    lines.join("\n")
+}
+
+fn posting(args: &Build, base: &Base) -> Result<Posting> {
     let base_tree = fetch::ensure(base)?;
     let (topic, composed) = load(&topic_dir(&args.topic), &base_tree)?;
     let out = match &args.out {
@@ -104,44 +133,38 @@ fn run_build(args: &Build, base: &Base) -> Result<()> {
         reroll: args.reroll_count,
         rfc: args.rfc,
     };
-    for mail in mail::build(&topic, &composed, &options, &out)? {
-        println!("{}", mail.display());
-    }
-    for line in to_do(&options, topic.cover.is_some(), &base_tree, &out) {
-        eprintln!("{line}");
-    }
-    Ok(())
+    let mails = mail::build(&topic, &composed, &options, &out)?;
+    let to_do = to_do(&options, topic.cover.is_some(), &base_tree, &out);
+    Ok(Posting { mails, to_do })
 }
 
-/// What no tool can do for who sends the mails.
 fn to_do(options: &mail::Options, cover: bool, base_tree: &Path, out: &Path) -> Vec<String> {
-    let mut lines = vec!["Left to do by hand:".to_owned()];
+    let mut lines = Vec::new();
     if !options.signoff {
         lines.push(
-            "  No patch has a Signed-off-by yet: review them, then build again with --signoff."
+            "No patch has a Signed-off-by yet: review them, then build again with --signoff."
                 .into(),
         );
     }
     if options.assisted_by.is_empty() {
-        lines
-            .push("  If a coding assistant took part, build again with --assisted-by TEXT.".into());
+        lines.push("If a coding assistant took part, build again with --assisted-by TEXT.".into());
     }
     if !cover {
-        lines.push("  There is no cover letter.".into());
+        lines.push("There is no cover letter.".into());
     }
     let script = base_tree.join("scripts/get_maintainer.pl");
-    let (script, out) = (script.display(), out.display());
-    lines.push(format!("  Recipients: {script} {out}/*.patch"));
-    lines.push(format!("  Sending:    git send-email {out}/*.patch"));
+    let quoted = |path: &Path| shell_words::quote(&path.to_string_lossy()).into_owned();
+    let (script, out) = (quoted(&script), quoted(out));
+    lines.push(format!("Recipients: {script} {out}/*.patch"));
+    lines.push(format!("Sending:    git send-email {out}/*.patch"));
     lines
 }
 
-fn run_refresh(args: &Refresh, base: &Base) -> Result<()> {
+fn run_refresh(args: &Refresh, base: &Base, json: bool) -> Result<()> {
     let dir = topic_dir(&args.topic);
     let (changed, all) = as_finding(&dir, refresh::refresh(&dir, &fetch::ensure(base)?))?;
-    for name in changed {
-        println!("{}", dir.join(name).display());
-    }
+    let changed: Vec<PathBuf> = changed.into_iter().map(|name| dir.join(name)).collect();
+    crate::print(json, &changed, &lines(&changed))?;
     if !all {
         eprintln!(
             "{} has overrides: only the counts were looked at",
@@ -203,11 +226,7 @@ fn run_check(args: &Check, bases: &[Base], json: bool) -> Result<()> {
         let detail = "every entry is needed on some base".to_owned();
         rows.push(Row::ran("all", "checkpatch-allow", detail, unused));
     }
-    if json {
-        println!("{}", serde_json::to_string_pretty(&rows)?);
-    } else {
-        print!("{}", report::text(&rows));
-    }
+    crate::print(json, &rows, report::text(&rows).trim_end())?;
     conclude(&rows)
 }
 
@@ -235,8 +254,10 @@ fn conclude(rows: &[Row]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::Fixture;
     use super::*;
     use crate::exit;
+    use xshell::{Shell, cmd};
 
     #[test]
     fn a_finding_weighs_more_than_a_check_that_did_not_run() {
@@ -250,6 +271,40 @@ mod tests {
         let error = conclude(&[pass(), skip(), fail()]).unwrap_err();
         assert_eq!(exit::of(&error), Exit::Findings);
         assert_eq!(error.to_string(), "failed: rustfmt on 7.3.4");
+    }
+
+    #[test]
+    fn a_program_can_read_what_was_made() {
+        let fixture = Fixture::new();
+        let (repo, out) = (fixture.repo(), fixture.repo().join("mails"));
+        let sh = Shell::new().unwrap();
+        sh.change_dir(&repo);
+        for [key, value] in [["name", "Test"], ["email", "test@example.org"]] {
+            let set = cmd!(sh, "git config user.{key} {value}");
+            crate::cmd::run(set).ok().unwrap();
+        }
+        let commit = cmd!(sh, "git commit --quiet --allow-empty --message one");
+        crate::cmd::run(commit).ok().unwrap();
+        let args = Build {
+            topic: fixture.topic().display().to_string(),
+            out: Some(out.clone()),
+            signoff: false,
+            assisted_by: Vec::new(),
+            reroll_count: 1,
+            rfc: false,
+        };
+        let base = Base::Tree(fixture.base("7.3"));
+        let posting = serde_json::to_value(posting(&args, &base).unwrap()).unwrap();
+        let mails = posting["mails"].as_array().unwrap();
+        let mails: Vec<&Path> = mails
+            .iter()
+            .map(|mail| mail.as_str().unwrap().as_ref())
+            .collect();
+        assert_eq!(mails.len(), 4);
+        for mail in mails {
+            assert!(mail.starts_with(&out) && mail.is_file(), "{mail:?}");
+        }
+        assert_eq!(posting["to_do"].as_array().unwrap().len(), 5);
     }
 
     #[test]
