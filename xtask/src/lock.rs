@@ -11,10 +11,14 @@ use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
+use crate::exit::infrastructure;
 use crate::paths;
 
 /// The lock on the whole cache: shared by all that use it, exclusive for what empties it.
 pub const CACHE: &str = "cache";
+
+/// How often something is made again because another run changed it at once.
+const ATTEMPTS: usize = 5;
 
 /// A lock, held until it is dropped.
 #[derive(Debug)]
@@ -64,29 +68,30 @@ impl Lock {
     }
 
     /// The right to read what `name` stands for, in the state that `look` finds good; `make` brings
-    /// it there. An exclusive lock cannot become a shared one without a moment in between, in which
-    /// another run may make something else, so there is a second look.
+    /// it there, unless someone else has done so meanwhile. An exclusive lock cannot become a shared
+    /// one without a moment in between, in which another run may make something else, so there is a
+    /// second look.
     ///
     /// # Errors
     ///
-    /// The cache cannot be written, or what the two functions say.
+    /// The cache cannot be written, what the two functions say, or nothing that was made is found
+    /// good (infrastructure).
     pub fn settle<T>(
         name: &str,
         mut look: impl FnMut() -> Result<Option<T>>,
         mut make: impl FnMut() -> Result<()>,
     ) -> Result<(Self, T)> {
-        loop {
+        for _ in 0..ATTEMPTS {
             let lock = Self::shared(name)?;
             if let Some(found) = look()? {
                 return Ok((lock, found));
             }
             drop(lock);
             let _lock = Self::exclusive(name)?;
-            // Someone else may have made the same meanwhile.
-            if look()?.is_none() {
-                make()?;
-            }
+            make()?;
         }
+        let what = format!("{name} never stays as it was made: is something else changing it?");
+        Err(infrastructure(what).into())
     }
 
     fn take(name: &str, at_once: FlockOperation, waiting: FlockOperation) -> Result<Self> {
@@ -113,6 +118,7 @@ fn open(name: &str) -> Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::{self, Exit};
 
     /// A lock of this test alone: an absolute name leaves the cache's directory.
     fn name(dir: &tempfile::TempDir) -> String {
@@ -149,7 +155,7 @@ mod tests {
         let name = name(&dir);
         let mut made = 0;
         // Another run spoils what was made at first, before this one is a reader.
-        let mut good = [false, false, false, false, true].into_iter();
+        let mut good = [false, false, true].into_iter();
         let look = || {
             let good = good.next().unwrap();
             assert_eq!(good, Lock::try_shared(&name).unwrap().is_some() && good);
@@ -169,15 +175,17 @@ mod tests {
     }
 
     #[test]
+    fn what_never_becomes_good_is_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let result = Lock::settle(&name(&dir), || Ok(None::<()>), || Ok(()));
+        assert_eq!(exit::of(&result.unwrap_err()), Exit::Infrastructure);
+    }
+
+    #[test]
     fn what_is_good_is_not_made_again() {
         let dir = tempfile::tempdir().unwrap();
         let name = name(&dir);
         let make = || panic!("made");
         let (_lock, ()) = Lock::settle(&name, || Ok(Some(())), make).unwrap();
-        // Someone else made it while this one waited.
-        let mut good = [false, true, true].into_iter();
-        let look = || Ok(good.next().unwrap().then_some(()));
-        drop(_lock);
-        Lock::settle(&name, look, make).unwrap();
     }
 }

@@ -20,6 +20,7 @@ mod report;
 mod run;
 mod series;
 mod setup;
+mod space;
 mod splat;
 mod test;
 mod toolchain;

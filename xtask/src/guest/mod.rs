@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -507,23 +507,18 @@ fn supervise(
     let mut watch = Watch::new(script, limits, marks, start);
     let mut open = 2;
     while open > 0 || !watch.ended {
-        let left = watch.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            // However much the guest still has to say.
-            break;
-        }
-        match events.recv_timeout(left) {
-            Ok(Event::Line(Stream::Console, line)) => {
+        match next(&events, watch.deadline) {
+            Some(Event::Line(Stream::Console, line)) => {
                 console_log.write_all(&line)?;
                 watch.console(&String::from_utf8_lossy(&line), Instant::now());
             }
-            Ok(Event::Line(Stream::Output, line)) => {
+            Some(Event::Line(Stream::Output, line)) => {
                 output_log.write_all(&line)?;
                 watch.output(&String::from_utf8_lossy(&line), Instant::now());
             }
-            Ok(Event::Closed) => open -= 1,
-            Ok(Event::Ended) => watch.ended(Instant::now()),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+            Some(Event::Closed) => open -= 1,
+            Some(Event::Ended) => watch.ended(Instant::now()),
+            None => break,
         }
     }
     let status = guest.kill()?;
@@ -544,6 +539,15 @@ fn supervise(
         log,
         time: start.elapsed(),
     })
+}
+
+/// What happens next, until the deadline; nothing after it, however much the guest still has to say.
+fn next(events: &Receiver<Event>, deadline: Instant) -> Option<Event> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    match left.is_zero() {
+        true => None,
+        false => events.recv_timeout(left).ok(),
+    }
 }
 
 /// What is known about a run while it goes on, and until when it may.
@@ -887,6 +891,13 @@ mod tests {
         };
         let console = fake("echo START; exec yes", limits);
         assert_eq!(console.outcome, Outcome::TestTimeout);
+
+        let (sender, events) = mpsc::sync_channel(2);
+        for _ in 0..2 {
+            sender.send(Event::Closed).unwrap();
+        }
+        assert!(next(&events, Instant::now() + SECOND * 1000).is_some());
+        assert!(next(&events, Instant::now()).is_none());
     }
 
     #[test]

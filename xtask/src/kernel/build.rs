@@ -20,7 +20,7 @@ use super::{Arch, Base, Config, Flavour, config, fetch, hash, sync};
 use crate::exit::{Exit, Failure};
 use crate::lock::Lock;
 use crate::progress::{Bar, Unit, detail};
-use crate::{cmd, paths, toolchain};
+use crate::{cmd, paths, space, toolchain};
 
 /// Proves in a build directory that its image belongs to the present input.
 const STAMP: &str = ".beanpod-built";
@@ -226,7 +226,14 @@ fn finish(prepared: Prepared) -> Result<Built> {
         Ok(good.then_some(()))
     };
     let make = || {
+        if look()?.is_some() {
+            return Ok(());
+        }
         let _ = fs::remove_file(&stamp);
+        if !build.join(COUNT).exists() {
+            let size = usual_size(prepared.config.flavour);
+            space::need("building a kernel", &build, size)?;
+        }
         prepared.configure()?;
         let left = expected(&build, prepared.config.arch);
         run(&prepared, &[target.to_owned()], left)?;
@@ -269,6 +276,14 @@ fn usual_count(arch: Arch) -> u64 {
     match arch {
         Arch::Um => 700,
         Arch::Qemu => 1500,
+    }
+}
+
+/// The size of a build directory, with some room to spare.
+fn usual_size(flavour: Flavour) -> u64 {
+    match flavour {
+        Flavour::Debug | Flavour::Kcsan => 2 << 30,
+        Flavour::Default | Flavour::Unpatched | Flavour::Off => 1 << 30,
     }
 }
 

@@ -14,10 +14,13 @@ use crate::apt::{Candidate, Suite};
 use crate::exit::{Exit, Failure, infrastructure};
 use crate::lock::Lock;
 use crate::progress::{Bar, Unit};
-use crate::{cmd, paths};
+use crate::{cmd, paths, space};
 
 /// How long it is remembered that a base is gone.
 const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// The size of a kernel tree.
+const TREE: u64 = 2 << 30;
 
 /// The suites that may have a base, the most settled first.
 fn suites(base: &Base) -> &'static [&'static str] {
@@ -123,6 +126,9 @@ fn fetch(base: &Base) -> Result<Option<PathBuf>> {
     };
     eprintln!("found {package} {} in {}", candidate.version, suite.name());
     let downloads = paths::cache().join("download");
+    // The package, the archive in it, and the tree.
+    let size = 2 * candidate.size + TREE;
+    space::need(&format!("unpacking {package}"), &downloads, size)?;
     fs::create_dir_all(&downloads)?;
     let dir = tempfile::tempdir_in(&downloads)?;
     let file = suite.download(&candidate, dir.path())?;

@@ -19,7 +19,7 @@ use xshell::{Shell, cmd};
 use super::{Base, hash};
 use crate::lock::Lock;
 use crate::progress::{Bar, Unit};
-use crate::{cmd, paths, series};
+use crate::{cmd, paths, series, space};
 
 /// The files of the series, by path below the kernel tree's root.
 pub type Overlay = BTreeMap<PathBuf, Vec<u8>>;
@@ -79,7 +79,10 @@ pub fn lay(base: &Base, pristine: &Path, name: &str, overlay: &Overlay) -> Resul
         Ok(plan.is_empty().then_some(plan.present))
     };
     let make = || {
-        plan()?.apply(&tree)?;
+        let plan = plan()?;
+        let what = format!("composing {}", tree.display());
+        space::need(&what, &tree, plan.size(&files))?;
+        plan.apply(&tree)?;
         record(&manifest, &files, overlay, &walk(&tree, &never)?)
     };
     let (lock, present) = Lock::settle(&format!("tree-{name}"), look, make)?;
@@ -291,6 +294,15 @@ impl<'a> Plan<'a> {
 
     fn is_empty(&self) -> bool {
         self.write.is_empty() && self.remove.is_empty()
+    }
+
+    /// How much is to be written, in whole blocks. What it replaces is there until it is done.
+    fn size(&self, files: &Files) -> u64 {
+        let sizes = self.write.iter().map(|(path, content)| match content {
+            Content::File(_) => files.get(path).map_or(0, |mark| mark.size),
+            Content::Bytes(bytes, _) => bytes.len() as u64,
+        });
+        sizes.map(|size| size.next_multiple_of(4096)).sum()
     }
 
     fn apply(&self, tree: &Path) -> Result<()> {
@@ -638,5 +650,18 @@ mod tests {
             paths,
             ["Makefile", "arch/x86/include/asm/z.h", "kernel/a.c"]
         );
+    }
+
+    #[test]
+    fn the_room_asked_for_is_that_of_what_is_written() {
+        let trees = Trees::new(&[("a", "1"), ("b", &"x".repeat(5000))]);
+        let (base, tree) = (trees.path("base"), trees.path("tree"));
+        let files = walk(&base, &never).unwrap();
+        let overlay = Overlay::from([("c".into(), b"new".to_vec())]);
+        let manifest = trees.path("manifest");
+        let plan = || Plan::new(&base, &files, &overlay, &tree, &manifest).unwrap();
+        assert_eq!(plan().size(&files), 4 * 4096);
+        plan().apply(&tree).unwrap();
+        assert_eq!(plan().size(&files), 0);
     }
 }
