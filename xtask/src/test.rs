@@ -564,7 +564,8 @@ impl Selftests {
         let dir = source.join("tools/testing/selftests").join(topic);
         let makefile = fs::read_to_string(dir.join("Makefile"))
             .with_context(|| dir.join("Makefile").display().to_string())?;
-        let mut programs = programs(&makefile);
+        let built = programs(&makefile);
+        let mut programs = built.clone();
         for entry in fs::read_dir(&dir).with_context(|| dir.display().to_string())? {
             let name = entry?.file_name().to_string_lossy().into_owned();
             if let Some(program) = name
@@ -611,9 +612,10 @@ impl Selftests {
             }
             made.text.lines().map(str::to_owned).collect()
         });
-        // Copies, which another run cannot make anew while a guest is given them.
+        // Copies, which another run cannot make anew while a guest is given them. What the Makefile
+        // no longer names was built by an earlier one.
         let copies = tempfile::tempdir()?;
-        for program in &programs {
+        for program in &built {
             match fs::copy(output.join(program), copies.path().join(program)) {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
                 _ => {}
