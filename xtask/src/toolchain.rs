@@ -280,26 +280,75 @@ fn toolchain() -> Result<&'static Toolchain> {
     Ok(FOUND.get_or_init(|| found))
 }
 
+/// What compiles the kernel's C; its Rust has one compiler only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compiler {
+    /// With LLVM's linker and tools.
+    Clang,
+    /// With the binutils.
+    Gcc,
+}
+
+/// The C compiler of the system that is no clang, when it is new enough.
+pub fn gcc() -> Option<PathBuf> {
+    let minimum = minimum("gcc");
+    program("gcc").filter(|gcc| version(gcc) >= minimum)
+}
+
+impl Compiler {
+    /// Where it is.
+    ///
+    /// # Errors
+    ///
+    /// There is none that is new enough.
+    pub fn path(self) -> Result<PathBuf> {
+        match self {
+            Compiler::Clang => Ok(toolchain()?.llvm.clang.clone()),
+            Compiler::Gcc => gcc().ok_or_else(|| missing("a gcc that is new enough")),
+        }
+    }
+}
+
+/// The back ends of the C compiler in use, as it lists them.
+///
+/// # Errors
+///
+/// There is no such compiler, or it does not run.
+pub fn clang_targets() -> Result<String> {
+    let (sh, clang) = (Shell::new()?, Compiler::Clang.path()?);
+    cmd::run(isolated(cmd!(sh, "{clang} --print-targets"))).ok()
+}
+
 /// The arguments of every kernel `make` that choose its tools, whatever the architecture.
 ///
 /// # Errors
 ///
 /// A part of the toolchain is missing.
 pub fn make_args() -> Result<Vec<String>> {
+    make_args_with(Compiler::Clang)
+}
+
+/// The same with a C compiler of choice.
+///
+/// # Errors
+///
+/// A part of the toolchain is missing.
+pub fn make_args_with(compiler: Compiler) -> Result<Vec<String>> {
     let Toolchain {
         llvm,
         rustc,
         bindgen,
     } = toolchain()?;
-    let llvm_arg = match llvm.suffix {
-        "" => "LLVM=1".to_owned(),
-        suffix => format!("LLVM={suffix}"),
+    let llvm_arg = match (compiler, llvm.suffix) {
+        (Compiler::Gcc, _) => None,
+        (Compiler::Clang, "") => Some("LLVM=1".to_owned()),
+        (Compiler::Clang, suffix) => Some(format!("LLVM={suffix}")),
     };
-    let mut args = vec![
-        llvm_arg,
+    let mut args: Vec<String> = llvm_arg.into_iter().collect();
+    args.extend([
         format!("RUSTC={}", rustc.display()),
         format!("BINDGEN={}", bindgen.display()),
-    ];
+    ]);
     for (variable, name) in [
         ("RUSTDOC", "rustdoc"),
         ("RUSTFMT", "rustfmt"),
@@ -309,10 +358,12 @@ pub fn make_args() -> Result<Vec<String>> {
             args.push(format!("{variable}={}", path.display()));
         }
     }
+    let path = compiler.path()?;
     if let Some(ccache) = program("ccache") {
-        let (ccache, clang) = (ccache.display(), llvm.clang.display());
         // Not for HOSTCC: kbuild gives that to rustc as the name of one program, the linker.
-        args.push(format!("CC={ccache} {clang}"));
+        args.push(format!("CC={} {}", ccache.display(), path.display()));
+    } else if compiler == Compiler::Gcc {
+        args.push(format!("CC={}", path.display()));
     }
     // The same input gives the same kernel, on whatever machine and day it is built.
     args.extend(
@@ -332,13 +383,26 @@ pub fn make_args() -> Result<Vec<String>> {
 ///
 /// A part of the toolchain is missing.
 pub fn identity() -> Result<String> {
+    identity_with(Compiler::Clang)
+}
+
+/// The same with a C compiler of choice.
+///
+/// # Errors
+///
+/// A part of the toolchain is missing.
+pub fn identity_with(compiler: Compiler) -> Result<String> {
     let Toolchain {
         llvm,
         rustc,
         bindgen,
     } = toolchain()?;
-    let lld = program(&format!("ld.lld{}", llvm.suffix));
-    let programs = [&llvm.clang, rustc, bindgen].into_iter().chain(&lld);
+    let linker = match compiler {
+        Compiler::Clang => program(&format!("ld.lld{}", llvm.suffix)),
+        Compiler::Gcc => program("ld"),
+    };
+    let compiler = compiler.path()?;
+    let programs = [&compiler, rustc, bindgen].into_iter().chain(&linker);
     let answers = programs.filter_map(|path| answer(path));
     Ok(answers.collect::<Vec<_>>().join(""))
 }

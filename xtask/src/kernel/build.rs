@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use xshell::Shell;
 
-use super::{Arch, Base, Config, Flavour, config, fetch, hash, sync};
+use super::{Arch, Base, Config, Flavour, Other, Variant, config, fetch, hash, sync};
 use crate::exit::{Exit, Failure};
 use crate::lock::Lock;
 use crate::progress::{Bar, Unit, detail};
@@ -27,6 +27,9 @@ const STAMP: &str = ".beanpod-built";
 
 /// The number of objects of the last complete build of a directory.
 const COUNT: &str = ".beanpod-objects";
+
+/// The size of a build directory without an image, with some room to spare.
+const PARTS: u64 = 1 << 29;
 
 /// How many lines of compiler errors a failure shows.
 const SHOWN: usize = 30;
@@ -71,7 +74,7 @@ struct Prepared {
     source: Rc<sync::Source>,
     /// The name of the build directory.
     name: String,
-    config: Config,
+    variant: Variant,
     /// The text of the configuration's fragments.
     wanted: String,
 }
@@ -100,7 +103,7 @@ fn prepare_all(base: &Base, configs: &[Config]) -> Result<Vec<Prepared>> {
             base: base.clone(),
             source,
             name: base.name(),
-            config: *config,
+            variant: (*config).into(),
             wanted: config::wanted(config, &version)?,
         });
     }
@@ -109,11 +112,11 @@ fn prepare_all(base: &Base, configs: &[Config]) -> Result<Vec<Prepared>> {
 
 impl Prepared {
     fn build(&self) -> PathBuf {
-        paths::build_tree(&self.name, &self.config.name())
+        paths::build_tree(&self.name, &self.variant.name())
     }
 
     fn configure(&self) -> Result<PathBuf> {
-        config::write(&self.source, &self.build(), &self.config, &self.wanted)
+        config::write(&self.source, &self.build(), self.variant, &self.wanted)
     }
 
     fn lock_name(&self) -> String {
@@ -143,17 +146,17 @@ pub fn ensure_other(
     let (base, pristine) = fetch::resolve(base)?;
     let name = format!("{}-{name}", base.name());
     let source = Rc::new(sync::lay(&base, &pristine, &name, overlay)?);
-    finish(Prepared {
+    let prepared = Prepared {
         base,
         source,
         name,
-        config: *config,
+        variant: (*config).into(),
         wanted,
-    })
+    };
+    finish(prepared, config)
 }
 
-/// Runs clippy on the composed tree; returns what it said. What is up to date it passes over in
-/// silence, so that directories and objects to be looked at are named by `stale`.
+/// Runs clippy on the composed tree; returns what it said about `stale`, as [`again`] has it.
 ///
 /// # Errors
 ///
@@ -163,23 +166,69 @@ pub fn clippy(base: &Base, config: &Config, stale: &[String]) -> Result<String> 
     // Objects that were made with clippy and those made without exclude each other.
     prepared.name += "-clippy";
     let _lock = Lock::exclusive(&prepared.lock_name())?;
+    again(&prepared, stale, &["CLIPPY=1"])
+}
+
+/// What compiling left behind, which stays so while this value lives.
+#[derive(Debug)]
+pub struct Compiled {
+    /// What was said.
+    pub text: String,
+    /// The build directory.
+    pub build: PathBuf,
+    _source: Rc<sync::Source>,
+    _lock: Lock,
+}
+
+/// Compiles parts of the composed tree for something that does not boot: `stale`, as [`again`] has it.
+///
+/// # Errors
+///
+/// As [`configure`]; also a compiler error (findings).
+pub fn compile(base: &Base, other: Other, stale: &[String]) -> Result<Compiled> {
+    let (base, pristine) = fetch::resolve(base)?;
+    let prepared = Prepared {
+        source: Rc::new(sync::ensure(&base, &pristine, true)?),
+        name: base.name(),
+        variant: other.into(),
+        wanted: config::wanted(&other, &super::version(&pristine)?)?,
+        base,
+    };
+    let lock = Lock::exclusive(&prepared.lock_name())?;
+    let build = prepared.build();
+    if !build.join(COUNT).exists() {
+        space::need("compiling the series", &build, PARTS)?;
+    }
+    Ok(Compiled {
+        text: again(&prepared, stale, &[])?,
+        build,
+        _source: prepared.source,
+        _lock: lock,
+    })
+}
+
+/// Makes what `make prepare` makes, and `stale`: directories, which end in a slash, and objects. As
+/// nothing is said about what is up to date, they are removed before.
+fn again(prepared: &Prepared, stale: &[String], args: &[&str]) -> Result<String> {
     prepared.configure()?;
-    let mut args = vec!["CLIPPY=1".to_owned(), "prepare".to_owned()];
+    let mut args: Vec<String> = args.iter().map(ToString::to_string).collect();
+    args.push("prepare".into());
     for path in stale {
         let there = prepared.build().join(path);
-        let removed = if path.ends_with('/') {
-            args.push(path.clone());
-            fs::remove_dir_all(&there)
-        } else {
-            fs::remove_file(&there)
+        let removed = match path.ends_with('/') {
+            true => fs::remove_dir_all(&there),
+            false => fs::remove_file(&there),
         };
         match removed {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
     }
+    // All of rust/ is made before anything else is, and cannot be asked for by name.
+    let goals = stale.iter().filter(|path| !path.starts_with("rust/"));
+    args.extend(goals.cloned());
     // How much of the directories is out of date only make knows.
-    run(&prepared, &args, None)
+    run(prepared, &args, None)
 }
 
 /// Composes the source tree and writes the configuration; returns the path of the `.config`.
@@ -200,7 +249,7 @@ pub fn configure(base: &Base, config: &Config) -> Result<PathBuf> {
 ///
 /// As [`configure`]; also a compiler error (findings).
 pub fn ensure(base: &Base, config: &Config) -> Result<Built> {
-    finish(prepare(base, config)?)
+    finish(prepare(base, config)?, config)
 }
 
 /// The same for several kernels that are to be compared: their sources are the same, whatever is
@@ -211,12 +260,14 @@ pub fn ensure(base: &Base, config: &Config) -> Result<Built> {
 /// As [`ensure`].
 pub fn ensure_all(base: &Base, configs: &[Config]) -> Result<Vec<Built>> {
     let prepared = prepare_all(base, configs)?;
-    prepared.into_iter().map(finish).collect()
+    let both = prepared.into_iter().zip(configs);
+    both.map(|(prepared, config)| finish(prepared, config))
+        .collect()
 }
 
-fn finish(prepared: Prepared) -> Result<Built> {
+fn finish(prepared: Prepared, config: &Config) -> Result<Built> {
     let build = prepared.build();
-    let (target, image) = prepared.config.arch.image();
+    let (target, image) = config.arch.image();
     let image = build.join(image);
     let key = key(&prepared)?;
     let stamp = build.join(STAMP);
@@ -231,11 +282,11 @@ fn finish(prepared: Prepared) -> Result<Built> {
         }
         let _ = fs::remove_file(&stamp);
         if !build.join(COUNT).exists() {
-            let size = usual_size(prepared.config.flavour);
+            let size = usual_size(config.flavour);
             space::need("building a kernel", &build, size)?;
         }
         prepared.configure()?;
-        let left = expected(&build, prepared.config.arch);
+        let left = expected(&build, config.arch);
         run(&prepared, &[target.to_owned()], left)?;
         let Some(text) = stamp_text(&key, &image) else {
             bail!("make succeeded without {}", image.display());
@@ -247,7 +298,7 @@ fn finish(prepared: Prepared) -> Result<Built> {
     Ok(Built {
         image,
         build,
-        config: prepared.config,
+        config: *config,
         base: prepared.base,
         source: prepared.source,
         lock,
@@ -258,8 +309,8 @@ fn finish(prepared: Prepared) -> Result<Built> {
 fn key(prepared: &Prepared) -> Result<String> {
     let source = &prepared.source;
     let wanted = &prepared.wanted;
-    let args = toolchain::make_args()?;
-    let tools = toolchain::identity()?;
+    let args = toolchain::make_args_with(prepared.variant.compiler())?;
+    let tools = toolchain::identity_with(prepared.variant.compiler())?;
     let key = hash(&(&source.tree, source.fingerprint, wanted, args, tools));
     Ok(format!("{key:016x}"))
 }
@@ -327,7 +378,7 @@ fn run(prepared: &Prepared, args: &[String], left: Option<u64>) -> Result<String
     let log = paths::logs().join(format!("build-{name}.log"));
     let jobs = thread::available_parallelism().map_or(1, usize::from);
     let sh = Shell::new()?;
-    let make = super::make(&sh, &prepared.source.tree, &build, prepared.config.arch)?
+    let make = super::make(&sh, &prepared.source.tree, &build, prepared.variant)?
         .arg(format!("-j{jobs}"))
         .args(args);
     detail(&make);
@@ -386,7 +437,7 @@ pub fn rust_project(base: &Base, config: &Config) -> Result<PathBuf> {
     prepared.configure()?;
     let (source, build) = (&prepared.source.tree, &prepared.build());
     let sh = Shell::new()?;
-    let make = super::make(&sh, source, build, config.arch)?.arg("rust-analyzer");
+    let make = super::make(&sh, source, build, prepared.variant)?.arg("rust-analyzer");
     cmd::run(make).ok()?;
     let described = build.join("rust-project.json");
     let text = fs::read_to_string(&described)

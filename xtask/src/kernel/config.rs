@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use xshell::Shell;
 
 use super::sync::Source;
-use super::{Arch, Config, Flavour, hash};
+use super::{Arch, Config, Flavour, Other, Variant, hash};
 use crate::exit::{Exit, Failure};
 use crate::progress::detail;
 use crate::{cmd, paths, toolchain};
@@ -23,14 +23,7 @@ type Symbols = BTreeMap<String, String>;
 fn fragments(config: &Config, version: &str) -> Vec<PathBuf> {
     let dir = paths::repo().join("xtask/config");
     let arch = config.arch.name();
-    let mut fragments = vec![
-        dir.join("common.config"),
-        dir.join(format!("{arch}.config")),
-    ];
-    // What has another name on one base, `7.3` of version 7.3.4.
-    let series: Vec<&str> = version.splitn(3, '.').take(2).collect();
-    let special = dir.join(format!("{}.config", series.join(".")));
-    fragments.extend(special.exists().then_some(special));
+    let mut fragments = common(arch, version);
     let topic = paths::repo().join(super::TOPIC);
     let flavour = match config.flavour {
         Flavour::Unpatched | Flavour::Off => return fragments,
@@ -52,14 +45,47 @@ fn fragments(config: &Config, version: &str) -> Vec<PathBuf> {
     fragments
 }
 
+/// The fragments of an architecture that have nothing of the series.
+fn common(arch: &str, version: &str) -> Vec<PathBuf> {
+    let dir = paths::repo().join("xtask/config");
+    let mut fragments = vec![
+        dir.join("common.config"),
+        dir.join(format!("{arch}.config")),
+    ];
+    // What has another name on one base, `7.3` of version 7.3.4.
+    let series: Vec<&str> = version.splitn(3, '.').take(2).collect();
+    let special = dir.join(format!("{}.config", series.join(".")));
+    fragments.extend(special.exists().then_some(special));
+    fragments
+}
+
+/// The fragments of what is compiled only: everything that the series has is on.
+fn fragments_of(other: Other, version: &str) -> Vec<PathBuf> {
+    let mut fragments = match other {
+        Other::Gcc => common(Arch::Qemu.name(), version),
+        Other::Arm64 => common("arm64", version),
+    };
+    let topic = paths::repo().join(super::TOPIC);
+    fragments.extend([
+        paths::repo().join("xtask/config/compile.config"),
+        topic.join("bc.config"),
+        topic.join("kunit.config"),
+    ]);
+    fragments
+}
+
 /// The merged text of all fragments of a configuration of a kernel version.
 ///
 /// # Errors
 ///
 /// A fragment is missing or has a line that is no setting.
-pub fn wanted(config: &Config, version: &str) -> Result<String> {
+pub fn wanted(variant: &(impl Copy + Into<Variant>), version: &str) -> Result<String> {
+    let fragments = match (*variant).into() {
+        Variant::Guest(config) => fragments(&config, version),
+        Variant::Other(other) => fragments_of(other, version),
+    };
     let mut symbols = Symbols::new();
-    for path in fragments(config, version) {
+    for path in fragments {
         let text =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let fragment = parse(&text).with_context(|| path.display().to_string())?;
@@ -141,10 +167,10 @@ fn dropped(wanted: &Symbols, got: &Symbols) -> Vec<Dropped> {
 /// # Errors
 ///
 /// A symbol of a fragment did not survive (findings), or kbuild failed.
-pub fn write(source: &Source, build: &Path, config: &Config, text: &str) -> Result<PathBuf> {
+pub fn write(source: &Source, build: &Path, variant: Variant, text: &str) -> Result<PathBuf> {
     let target = build.join(".config");
     let stamp = build.join(".beanpod-configured");
-    let key = key(source, text)?;
+    let key = key(source, variant, text)?;
     let stamped = |target: &Path| {
         Some(format!(
             "{key:016x} {:016x}\n",
@@ -161,7 +187,7 @@ pub fn write(source: &Source, build: &Path, config: &Config, text: &str) -> Resu
 
     let sh = Shell::new()?;
     for goal in ["allnoconfig", "olddefconfig"] {
-        let make = super::make(&sh, &source.tree, build, config.arch)?
+        let make = super::make(&sh, &source.tree, build, variant)?
             .arg(goal)
             .env("KCONFIG_ALLCONFIG", &fragment)
             .env("KCONFIG_CONFIG", &candidate);
@@ -169,7 +195,7 @@ pub fn write(source: &Source, build: &Path, config: &Config, text: &str) -> Resu
         detail(text.trim_end());
     }
     let got = fs::read_to_string(&candidate)?;
-    check(text, &got, config, &source.tree)?;
+    check(text, &got, &variant, &source.tree)?;
     // kbuild starts over from a newer file, so an equal one must keep its time.
     if fs::read_to_string(&target).ok().as_deref() != Some(&got) {
         fs::rename(&candidate, &target)?;
@@ -180,9 +206,9 @@ pub fn write(source: &Source, build: &Path, config: &Config, text: &str) -> Resu
 }
 
 /// Everything that a configuration depends on.
-fn key(source: &Source, wanted: &str) -> Result<u64> {
-    let args = toolchain::make_args()?;
-    let tools = toolchain::identity()?;
+fn key(source: &Source, variant: Variant, wanted: &str) -> Result<u64> {
+    let args = toolchain::make_args_with(variant.compiler())?;
+    let tools = toolchain::identity_with(variant.compiler())?;
     Ok(hash(&(&source.tree, source.kconfig, wanted, args, tools)))
 }
 
@@ -191,7 +217,12 @@ fn key(source: &Source, wanted: &str) -> Result<u64> {
 /// # Errors
 ///
 /// A symbol was dropped or changed (findings).
-pub fn check(wanted: &str, got: &str, config: &Config, source: &Path) -> Result<()> {
+pub fn check(
+    wanted: &str,
+    got: &str,
+    variant: &(impl Copy + Into<Variant>),
+    source: &Path,
+) -> Result<()> {
     let dropped = dropped(&parse(wanted)?, &parse(got)?);
     if dropped.is_empty() {
         return Ok(());
@@ -199,7 +230,7 @@ pub fn check(wanted: &str, got: &str, config: &Config, source: &Path) -> Result<
     let list: Vec<_> = dropped.iter().map(ToString::to_string).collect();
     let what = format!(
         "the configuration {} of {} lost symbols of its fragments:\n  {}",
-        config.name(),
+        (*variant).into().name(),
         source.display(),
         list.join("\n  ")
     );
@@ -260,6 +291,10 @@ mod tests {
 
     #[test]
     fn the_fragments_of_the_repository_merge() {
+        for other in [Other::Gcc, Other::Arm64] {
+            let text = super::wanted(&other, "7.3.4").unwrap();
+            assert!(text.contains("CONFIG_CGROUP_BC_KUNIT_TEST=y"), "{text}");
+        }
         for arch in [Arch::Um, Arch::Qemu] {
             for flavour in [Flavour::Default, Flavour::Debug, Flavour::Kcsan] {
                 for version in ["7.3.4", "7.2", "6.12.1-rc1"] {

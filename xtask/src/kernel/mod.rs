@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use xshell::{Cmd, Shell, cmd};
 
 use crate::exit::{Exit, Failure};
-use crate::toolchain;
+use crate::toolchain::{self, Compiler};
 
 /// The directory of the series that kernels are built with.
 const TOPIC: &str = "patches/bc";
@@ -138,6 +138,64 @@ impl Config {
     }
 }
 
+/// What the series is compiled for besides, to see that it can be; nothing of it boots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Other {
+    /// x86_64, with gcc for the C code.
+    Gcc,
+    /// arm64, with the clang that compiles for all others.
+    Arm64,
+}
+
+/// Whatever has a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// A kernel for guests.
+    Guest(Config),
+    /// Something that is compiled only.
+    Other(Other),
+}
+
+impl From<Config> for Variant {
+    fn from(config: Config) -> Self {
+        Self::Guest(config)
+    }
+}
+
+impl From<Other> for Variant {
+    fn from(other: Other) -> Self {
+        Self::Other(other)
+    }
+}
+
+impl Variant {
+    /// The name in directories and reports.
+    pub fn name(self) -> String {
+        match self {
+            Variant::Guest(config) => config.name(),
+            Variant::Other(Other::Gcc) => "gcc".into(),
+            Variant::Other(Other::Arm64) => "arm64".into(),
+        }
+    }
+
+    /// kbuild's name of the architecture.
+    pub fn arch(self) -> &'static str {
+        match self {
+            Variant::Guest(config) => config.arch.kbuild(),
+            Variant::Other(Other::Gcc) => Arch::Qemu.kbuild(),
+            Variant::Other(Other::Arm64) => "arm64",
+        }
+    }
+
+    /// What compiles the C code.
+    pub fn compiler(self) -> Compiler {
+        match self {
+            Variant::Guest(_) | Variant::Other(Other::Arm64) => Compiler::Clang,
+            Variant::Other(Other::Gcc) => Compiler::Gcc,
+        }
+    }
+}
+
 /// The version that a kernel tree's Makefile states: `7.3.4`.
 ///
 /// # Errors
@@ -169,10 +227,10 @@ pub fn version(tree: &Path) -> Result<String> {
 /// # Errors
 ///
 /// A part of the toolchain is missing.
-pub fn make<'a>(sh: &'a Shell, source: &Path, build: &Path, arch: Arch) -> Result<Cmd<'a>> {
-    let args = toolchain::make_args()?;
+pub fn make<'a>(sh: &'a Shell, source: &Path, build: &Path, variant: Variant) -> Result<Cmd<'a>> {
+    let args = toolchain::make_args_with(variant.compiler())?;
     let output = format!("O={}", build.display());
-    let arch = format!("ARCH={}", arch.kbuild());
+    let arch = format!("ARCH={}", variant.arch());
     let make = cmd!(
         sh,
         "make --no-print-directory -C {source} {output} {arch} {args...}"

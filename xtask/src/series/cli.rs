@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use super::check::{self, Subject};
 use super::report::{self, Outcome, Row};
-use super::{as_finding, each, load, mail, refresh};
+use super::{as_finding, compile, each, load, mail, refresh};
 use crate::exit::{Exit, Failure};
-use crate::kernel::{Base, fetch, sync};
+use crate::kernel::{Base, Other, fetch, sync};
 use crate::{paths, toolchain};
 
 /// What to do with a series.
@@ -67,6 +67,9 @@ pub struct Check {
     /// Builds and boots every commit, on the primary base unless one is chosen.
     #[arg(long)]
     each: bool,
+    /// Compiles the tip with gcc and for arm64, on the primary base unless one is chosen.
+    #[arg(long)]
+    compile: bool,
 }
 
 /// Runs a command: `build` on one base, `check` on several.
@@ -211,6 +214,11 @@ fn run_check(args: &Check, bases: &[Base], json: bool) -> Result<()> {
         rows.push(row);
         allow_lists.push(allow);
         rows.push(each::clippy(&composed, base)?);
+        if args.compile && at == 0 {
+            for other in [Other::Gcc, Other::Arm64] {
+                rows.push(compile::tip(&composed, base, other)?);
+            }
+        }
         if args.each && at == 0 {
             rows.push(each::commits(&topic, &composed, base)?);
         }

@@ -15,7 +15,7 @@ use super::report::Row;
 use super::topic::Topic;
 use crate::exit::{self, Exit};
 use crate::guest::{self, Console, Script};
-use crate::kernel::{Arch, Base, Config, build, config, sync};
+use crate::kernel::{Arch, Base, Config, Variant, build, config, sync};
 use crate::ktap::strip_log_prefix;
 use crate::{paths, toolchain};
 
@@ -35,7 +35,7 @@ pub fn commits(topic: &Topic, composed: &Composed, base: &Base) -> Result<Row> {
     for (at, (patch, stage)) in topic.patches.iter().zip(&composed.stages).enumerate() {
         eprintln!("commit {} of {count}: {}", at + 1, patch.message.subject);
         let wanted = without_later_symbols(&wanted, stage, composed.tip());
-        let proof = Proof::new("boots", composed, base, stage, &wanted)?;
+        let proof = Proof::new("boots", composed, base, config, stage, &wanted)?;
         if proof.is_there() {
             earlier += 1;
             continue;
@@ -103,7 +103,7 @@ pub fn clippy(composed: &Composed, base: &Base) -> Result<Row> {
     let detail = format!("{} files of the tip", rust.len());
     let row = |findings| Row::ran(&composed.version, "clippy", detail, findings);
     let wanted = config::wanted(&config, &composed.version)?;
-    let proof = Proof::new("clippy", composed, base, composed.tip(), &wanted)?;
+    let proof = Proof::new("clippy", composed, base, config, composed.tip(), &wanted)?;
     if rust.is_empty() || proof.is_there() {
         return Ok(row(Vec::new()));
     }
@@ -137,7 +137,7 @@ fn stale(rust: &[&PathBuf]) -> Vec<String> {
 }
 
 /// Warnings in the output of a build that point into `files`.
-fn diagnostics(text: &str, files: &[&PathBuf]) -> Vec<String> {
+pub(super) fn diagnostics(text: &str, files: &[&PathBuf]) -> Vec<String> {
     let mut found = Vec::new();
     let mut title = "";
     for line in text.lines() {
@@ -159,7 +159,7 @@ fn diagnostics(text: &str, files: &[&PathBuf]) -> Vec<String> {
 }
 
 /// The text of an error that the series is to blame for; any other error as it came.
-fn finding(error: anyhow::Error) -> Result<String> {
+pub(super) fn finding(error: anyhow::Error) -> Result<String> {
     match exit::of(&error) {
         Exit::Findings => Ok(format!("{error:#}")),
         _ => Err(error),
@@ -207,29 +207,32 @@ fn sources(version: &str, base: &Base, files: &Tree) -> Result<u64> {
 }
 
 /// The memory of a check that passed.
-struct Proof(PathBuf);
+pub(super) struct Proof(PathBuf);
 
 impl Proof {
     /// Depends on everything that the outcome depends on.
-    fn new(
+    pub(super) fn new(
         what: &str,
         composed: &Composed,
         base: &Base,
+        variant: impl Into<Variant>,
         files: &Tree,
         wanted: &str,
     ) -> Result<Self> {
+        let compiler = variant.into().compiler();
         let mut hasher = DefaultHasher::new();
         sources(&composed.version, base, files)?.hash(&mut hasher);
-        (wanted, toolchain::make_args()?, toolchain::identity()?).hash(&mut hasher);
+        let args = toolchain::make_args_with(compiler)?;
+        (wanted, args, toolchain::identity_with(compiler)?).hash(&mut hasher);
         let name = format!("{what}-{:016x}", hasher.finish());
         Ok(Self(paths::cache().join("proven").join(name)))
     }
 
-    fn is_there(&self) -> bool {
+    pub(super) fn is_there(&self) -> bool {
         self.0.is_file()
     }
 
-    fn keep(&self, of: &str) -> Result<()> {
+    pub(super) fn keep(&self, of: &str) -> Result<()> {
         let write = || -> std::io::Result<()> {
             fs::create_dir_all(self.0.parent().unwrap_or(Path::new("/")))?;
             fs::write(&self.0, format!("{of}\n"))

@@ -6,6 +6,7 @@
 mod allow;
 mod check;
 pub mod cli;
+mod compile;
 pub mod compose;
 mod each;
 mod git;
