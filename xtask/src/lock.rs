@@ -3,7 +3,7 @@
 //! Locks between several runs of this tool that use the same cache.
 //!
 //! Whoever takes several takes them in this order, so that no two runs wait for each other: the
-//! cache, a base, a suite of the archive, a source tree, a build tree.
+//! cache, the trial of faults, a base, a suite of the archive, a source tree, a build tree.
 
 use std::fs::{self, File};
 

@@ -13,6 +13,7 @@ mod guest;
 mod kernel;
 mod ktap;
 mod lock;
+mod mutate;
 mod paths;
 mod probe;
 mod progress;
@@ -133,6 +134,8 @@ enum Command {
         #[command(subcommand)]
         command: Kernel,
     },
+    /// Breaks the code in one place at a time, and shows which tests notice.
+    Mutate(mutate::Args),
     /// Boots the kernel, with a shell or for one command whose exit code is passed on.
     Run(run::Args),
     /// Composes, checks and refreshes the patch series.
@@ -271,6 +274,10 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Demo => return demo::run(&global.base()?),
         Command::Doctor => doctor::run_doctor(global.json),
         Command::Kernel { command } => kernel(command, global),
+        Command::Mutate(args) => {
+            setup::ensure()?;
+            return mutate::run(args, &global.base()?, global.json);
+        }
         Command::Run(args) => return run::run(args, &global.base()?),
         Command::Series { command } => {
             series::cli::run(command, &global.base()?, &global.bases()?, global.json)

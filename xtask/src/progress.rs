@@ -4,7 +4,7 @@
 //! plain line now and then, so that a log stays readable.
 
 use std::io::IsTerminal;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
@@ -13,6 +13,9 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
 static VERBOSE: AtomicBool = AtomicBool::new(false);
+
+/// How many steps are under way.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
 
 /// Sets whether commands and their details are shown (`--verbose`).
 pub fn set_verbose(verbose: bool) {
@@ -42,10 +45,11 @@ pub enum Unit {
     Percent,
 }
 
-/// One long step under way.
+/// One long step under way; what is done within it shows no bar of its own.
 #[derive(Debug)]
 pub struct Bar {
     state: State,
+    nested: bool,
     fancy: Option<ProgressBar>,
     printed: Instant,
 }
@@ -65,7 +69,8 @@ impl Bar {
     pub fn new(what: impl Into<String>, unit: Unit, total: Option<u64>) -> Self {
         let what = what.into();
         let plain = !std::io::stderr().is_terminal() || std::env::var_os("CI").is_some();
-        let fancy = (!plain).then(|| {
+        let nested = OPEN.fetch_add(1, Ordering::Relaxed) > 0;
+        let fancy = (!plain && !nested).then(|| {
             let bar = match total {
                 Some(total) => ProgressBar::new(total),
                 None => ProgressBar::new_spinner(),
@@ -83,11 +88,12 @@ impl Bar {
             total,
             started: now,
         };
-        if plain {
+        if plain && !nested {
             eprintln!("{} ...", state.what);
         }
         Self {
             state,
+            nested,
             fancy,
             printed: now,
         }
@@ -101,6 +107,7 @@ impl Bar {
         }
         match &self.fancy {
             Some(bar) => bar.set_position(done),
+            None if self.nested => {}
             None => {
                 let now = Instant::now();
                 if now.duration_since(self.printed) >= PLAIN_EVERY {
@@ -127,18 +134,29 @@ impl Bar {
         self.state.total = Some(total);
     }
 
+    /// Prints a line, above the bar where there is one.
+    pub fn say(&self, line: &str) {
+        match &self.fancy {
+            Some(bar) => bar.println(line),
+            None => eprintln!("{line}"),
+        }
+    }
+
     /// Ends the step and says how long it took.
     pub fn finish(self) {
         if let Some(bar) = &self.fancy {
             bar.finish_and_clear();
         }
-        eprintln!("{}", self.state.last_line(self.state.started.elapsed()));
+        if !self.nested {
+            eprintln!("{}", self.state.last_line(self.state.started.elapsed()));
+        }
     }
 }
 
 impl Drop for Bar {
     // A step that ends by an error must not leave a bar behind that goes on drawing.
     fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
         if let Some(bar) = &self.fancy {
             bar.finish_and_clear();
         }

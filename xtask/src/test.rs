@@ -355,7 +355,7 @@ fn host(plan: &Plan) -> Result<Option<Run>> {
 }
 
 /// Reads what the test harness of Rust prints for people; its machine format is not stable.
-fn libtest(text: &str) -> Node {
+pub fn libtest(text: &str) -> Node {
     static RUNNING: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"^\s+Running (?:unittests )?\S+ \(.*/([^/]+?)(?:-[0-9a-f]+)?\)$")
             .expect("a constant")
@@ -548,19 +548,24 @@ fn conclude(mut root: Node, console: Console) -> Run {
 }
 
 /// The programs of one directory of selftests, built for every guest.
-struct Selftests {
+pub struct Selftests {
     /// Where they are.
-    output: TempDir,
+    pub output: TempDir,
     /// Those that there should be.
-    programs: Vec<String>,
+    pub programs: Vec<String>,
     /// How long one may take on a machine that runs natively.
     timeout: Duration,
     /// What `make` had to say, if it failed.
-    error: Option<Vec<String>>,
+    pub error: Option<Vec<String>>,
 }
 
 impl Selftests {
-    fn build(source: &Path, topic: &str) -> Result<Self> {
+    /// Builds what is out of date.
+    ///
+    /// # Errors
+    ///
+    /// The directory is not there, or the cache cannot be written.
+    pub fn build(source: &Path, topic: &str) -> Result<Self> {
         let dir = source.join("tools/testing/selftests").join(topic);
         let makefile = fs::read_to_string(dir.join("Makefile"))
             .with_context(|| dir.join("Makefile").display().to_string())?;
@@ -658,7 +663,7 @@ fn programs(makefile: &str) -> BTreeSet<String> {
 }
 
 /// The shell that runs programs one after the other, each as one test with its output nested.
-fn selftest_script(programs: &[String], repeat: u32, limit: Duration) -> String {
+pub fn selftest_script(programs: &[String], repeat: u32, limit: Duration) -> String {
     let limit = limit.as_secs().max(1);
     let count = programs.len();
     let list = programs.join(" ");

@@ -57,7 +57,8 @@ impl Base {
 }
 
 /// Where a kernel runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum Arch {
     /// User-mode Linux: a process of the host, boots in a fraction of a second.
     Um,
