@@ -41,11 +41,13 @@ static int test_hierarchy_parent_refuses(const char *root)
 	    differs(bc_fork(agent, 9), 2) || differs(agent->err, EAGAIN))
 		goto cleanup;
 
-	/* What the parent refused, the child does not hold either. */
+	/* What the parent refused, the child does not hold, and never did. */
 	if (differs(bc_held(child, NUMFILE), 6) ||
 	    differs(bc_held(parent, NUMFILE), 6) ||
 	    differs(bc_held(child, NUMPROC), 3) ||
-	    differs(bc_held(parent, NUMPROC), 3))
+	    differs(bc_held(parent, NUMPROC), 3) ||
+	    differs(bc_peak(child, NUMFILE), 6) ||
+	    differs(bc_peak(child, NUMPROC), 3))
 		goto cleanup;
 
 	/* The refusal is the parent's. */

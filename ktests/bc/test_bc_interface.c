@@ -489,6 +489,12 @@ static int test_interface_stat(const char *root)
 	if (!agent)
 		goto cleanup;
 
+	/* Also while there is something in stock. */
+	if (differs(bc_open(agent, 1), 1) ||
+	    stat_differs(cgroup, NUMFILE, 1, BC_MAX, BC_MAX, 0) ||
+	    differs(bc_close(agent, 1), 1) || unsettled(cgroup, NUMFILE, 0))
+		goto cleanup;
+
 	if (differs(bc_write(cgroup, "bc.high", "numfile 4"), 0) ||
 	    differs(bc_write(cgroup, "bc.max", "numproc 2\nnumfile 6"), 0))
 		goto cleanup;

@@ -500,6 +500,62 @@ cleanup:
 	return bc_remove(cgroup, ret);
 }
 
+/*
+ * A CPU that was isolated is left alone: what it had in stock is recalled when
+ * a setting asks for it, and nothing more is put there.
+ */
+static int test_limits_isolated_cpu(const char *root)
+{
+	struct bc_agent *agent = NULL;
+	int ret = KSFT_FAIL;
+	char *cgroup = NULL;
+	bool was_enabled;
+	char cpu[16];
+
+	was_enabled = !cg_read_strstr(root, "cgroup.subtree_control", "cpuset");
+	if (bc_cpus() < 2 ||
+	    bc_write(root, "cgroup.subtree_control", "+cpuset"))
+		return bc_skip("no CPU that can be isolated");
+
+	cgroup = bc_cgroup(root, "bc_isolated");
+	agent = bc_agent(cgroup);
+	if (!agent)
+		goto cleanup;
+
+	snprintf(cpu, sizeof(cpu), "%d", bc_cpu(bc_cpus() - 1));
+	if (differs(bc_write(cgroup, "cpuset.cpus", cpu), 0) ||
+	    differs(bc_open(agent, 3), 3) ||
+	    differs(bc_write(cgroup, "cpuset.cpus.partition", "isolated"),
+		    0) ||
+	    unmet(!cg_read_strcmp(cgroup, "cpuset.cpus.partition",
+				  "isolated\n")))
+		goto cleanup;
+
+	if (differs(bc_write(cgroup, "bc.max", "numfile 3"), 0) ||
+	    differs(bc_open(agent, 1), 0) ||
+	    differs(bc_held(cgroup, NUMFILE), 3))
+		goto cleanup;
+
+	/* Without stock the peak is exact; it has seen all that there was. */
+	if (differs(bc_write(cgroup, "bc.max", "numfile max"), 0) ||
+	    differs(bc_open(agent, 20), 20) ||
+	    differs(bc_peak(cgroup, NUMFILE), 23))
+		goto cleanup;
+
+	if (differs(bc_close(agent, BC_ALL), 23) ||
+	    unsettled(cgroup, NUMFILE, 0))
+		goto cleanup;
+
+	ret = KSFT_PASS;
+
+cleanup:
+	bc_stop(agent);
+	ret = bc_remove(cgroup, ret);
+	if (!was_enabled)
+		bc_write(root, "cgroup.subtree_control", "-cpuset");
+	return ret;
+}
+
 #define T(x) { x, #x }
 static const struct bc_test tests[] = {
 	T(test_limits_barrier_above_limit),
@@ -508,6 +564,7 @@ static const struct bc_test tests[] = {
 	T(test_limits_barrier_equals_limit),
 	T(test_limits_beyond_stock),
 	T(test_limits_held_is_exact),
+	T(test_limits_isolated_cpu),
 	T(test_limits_largest_number),
 	T(test_limits_limit_alone),
 	T(test_limits_lower_below_held),
