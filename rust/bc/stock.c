@@ -14,7 +14,8 @@
 
 #include "internal.h"
 
-DEFINE_STATIC_KEY_FALSE(bc_enabled_key);
+/* A container that comes right after the last one has gone patches no code. */
+DEFINE_STATIC_KEY_DEFERRED_FALSE(bc_enabled_key, HZ);
 
 static struct workqueue_struct *bc_wq __ro_after_init;
 

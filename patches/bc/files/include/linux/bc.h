@@ -12,7 +12,7 @@
 #include <linux/cgroup.h>
 #include <linux/err.h>
 #include <linux/fs.h>
-#include <linux/jump_label.h>
+#include <linux/jump_label_ratelimit.h>
 #include <linux/mutex_types.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
@@ -56,7 +56,7 @@ struct bc_cgroup {
 	struct cgroup_file events_local_file;
 };
 
-DECLARE_STATIC_KEY_FALSE(bc_enabled_key);
+extern struct static_key_false_deferred bc_enabled_key;
 
 struct bc_cgroup *__bc_charge(struct bc_cgroup *bc, enum bc_resource res);
 void __bc_uncharge(struct bc_cgroup *bc, unsigned long res);
@@ -76,7 +76,7 @@ static __always_inline int bc_charge(struct bc_cgroup **owner, enum bc_resource 
 	struct bc_stock __percpu *stock;
 	struct bc_cgroup *bc;
 
-	if (!static_branch_unlikely(&bc_enabled_key)) {
+	if (!static_branch_unlikely(&bc_enabled_key.key)) {
 		*owner = NULL;
 		return 0;
 	}
