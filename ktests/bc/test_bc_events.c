@@ -18,6 +18,7 @@
 #include "bc_util.h"
 
 #define TRACEFS		"/sys/kernel/tracing"
+#define RECORD_CMD	TRACEFS "/options/record-cmd"
 #define INSTANCE	TRACEFS "/instances/bc_selftest"
 #define POLL_MSEC	30000
 
@@ -212,8 +213,12 @@ static int trace_start(void)
 	if (access(TRACEFS "/events/bc/bc_refuse", F_OK))
 		return bc_skip("no tracepoint bc:bc_refuse in tracefs");
 
+	/*
+	 * The event has the name; recording those of all tasks patches hot code.
+	 * A new instance does as the option says.
+	 */
 	rmdir(INSTANCE);
-	if (mkdir(INSTANCE, 0755) ||
+	if (bc_write_path(RECORD_CMD, "0") || mkdir(INSTANCE, 0755) ||
 	    bc_write_path(INSTANCE "/events/bc/bc_refuse/enable", "1")) {
 		ksft_perror(INSTANCE);
 		return KSFT_FAIL;
@@ -236,6 +241,7 @@ static void trace_end(void)
 
 	bc_write_path(INSTANCE "/events/bc/bc_refuse/enable", "0");
 	rmdir(INSTANCE);
+	bc_write_path(RECORD_CMD, "1");
 }
 
 /*
