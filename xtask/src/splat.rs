@@ -34,6 +34,20 @@ impl Splat {
     pub fn headline(&self) -> String {
         format!("kernel: {}", self.title)
     }
+
+    /// Whether a CPU ran into a breakpoint that is not in memory. Code that is patched while it runs
+    /// has one for a moment; an emulator that translated just then can keep the translation.
+    pub fn is_stale_breakpoint(&self) -> bool {
+        let code = self
+            .text
+            .iter()
+            .find_map(|line| line.strip_prefix("Code: "));
+        // The byte in angle brackets is behind the breakpoint.
+        let before = code
+            .and_then(|code| code.split_once(" <"))
+            .and_then(|(before, _)| before.split_whitespace().next_back());
+        self.title.contains("int3") && before.is_some_and(|byte| byte != "cc")
+    }
 }
 
 /// A report that is known not to be ours; without a reason it does not build.
@@ -164,6 +178,18 @@ mod tests {
 
     fn titles(log: &str) -> Vec<String> {
         find(log).into_iter().map(|splat| splat.title).collect()
+    }
+
+    #[test]
+    fn a_breakpoint_that_is_not_in_memory_is_the_emulators() {
+        let stale = |code: &str| {
+            let log = format!("[    1.0] Oops: int3: 0000 [#1] SMP\n[    1.1] Code: {code}\n");
+            find(&log)[0].is_stale_breakpoint()
+        };
+        assert!(stale("5a 01 00 00 0f <1f> 44 00 00 4c"));
+        assert!(!stale("5a 01 00 00 cc <1f> 44 00 00 4c"));
+        assert!(!stale("Unable to access opcode bytes at 0x0."));
+        assert!(!find("[    1.0] BUG: x\n[    1.1] Code: 0f <1f>\n")[0].is_stale_breakpoint());
     }
 
     #[test]

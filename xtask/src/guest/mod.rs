@@ -260,6 +260,10 @@ impl Verdict {
     }
 }
 
+/// What a guest died of that its kernel could do nothing about.
+const STALE_BREAKPOINT: &str = "the emulator ran a breakpoint that is not in memory any more; \
+    multi-threaded QEMU 7.2 does so now and then: repeat the run, or use a later one";
+
 impl Console {
     /// Judges the run: the one place that says when a guest has failed.
     pub fn verdict(&self) -> Verdict {
@@ -272,6 +276,9 @@ impl Console {
             Outcome::Exited(0) => (Exit::Pass, None),
             Outcome::Exited(code) => {
                 because(Exit::Findings, &format!("the script ended with {code}"))
+            }
+            Outcome::Panicked if splats.iter().any(Splat::is_stale_breakpoint) => {
+                because(Exit::Infrastructure, STALE_BREAKPOINT)
             }
             Outcome::Panicked => because(Exit::GuestCrash, "the guest's kernel panicked"),
             Outcome::Lost => because(Exit::GuestCrash, "the guest ended without saying why"),
