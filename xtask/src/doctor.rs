@@ -9,6 +9,7 @@ use anyhow::Result;
 use serde::Serialize;
 use xshell::{Shell, cmd};
 
+use crate::emulator;
 use crate::exit::{Exit, Failure};
 use crate::guest::initramfs;
 use crate::probe::{self, Kvm};
@@ -28,6 +29,8 @@ pub enum Get {
     Apt(&'static [&'static [&'static str]]),
     /// bindgen, from the Rust package registry.
     Bindgen,
+    /// A later QEMU, from the backports of the distribution, in a directory of its own.
+    Qemu,
     /// virtme-ng, from the Python package index, in an environment of its own.
     VirtmeNg,
 }
@@ -193,6 +196,17 @@ pub const REQUIREMENTS: &[Requirement] = &[
         "boots x86_64 kernels",
         "qemu-system-x86"
     ),
+    need(
+        "QEMU 8.1",
+        "lets guests patch their code; earlier ones now and then run what was there before",
+        Get::Qemu,
+        || {
+            emulator::sound().map(|version| Found {
+                version: Some(version),
+            })
+        },
+    )
+    .optional(),
     need(
         "static busybox",
         "is the user space of small guests",

@@ -8,6 +8,7 @@ mod clean;
 mod cmd;
 mod demo;
 mod doctor;
+mod emulator;
 mod exit;
 mod guest;
 mod kernel;

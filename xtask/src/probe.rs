@@ -12,9 +12,9 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use xshell::{Shell, cmd};
 
-use crate::guest::{self, Kernel, Limits, Outcome, Script, qemu};
+use crate::guest::{self, Kernel, Limits, Outcome, Script};
 use crate::progress::detail;
-use crate::{cmd, paths};
+use crate::{cmd, emulator, paths};
 
 /// How long a guest may take under KVM from start to end; under TCG it takes a quarter of that.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -94,7 +94,7 @@ fn find_out() -> Result<Kvm> {
     }
     let sh = Shell::new()?;
     let host = cmd::run(cmd!(sh, "uname -r")).ok()?.trim().to_owned();
-    let program = qemu::QEMU;
+    let program = emulator::path();
     let version = cmd::run(cmd!(sh, "{program} --version")).ok()?;
     let version = version.lines().next().unwrap_or_default().to_owned();
     let path = paths::cache().join("probe.json");

@@ -11,6 +11,7 @@ use anyhow::Result;
 use xshell::{Cmd, Shell, cmd};
 
 use crate::doctor::{BINDGEN, Get, REQUIREMENTS, Requirement, State, VIRTME_NG, look};
+use crate::emulator;
 use crate::exit::{Exit, Failure, infrastructure};
 use crate::lock::Lock;
 use crate::progress::{Bar, Unit};
@@ -91,6 +92,8 @@ fn commands(missing: &[&'static Requirement]) -> Result<Vec<String>> {
     for requirement in missing {
         match requirement.get {
             Get::Apt(_) => {}
+            // Several steps, which only the tool does.
+            Get::Qemu => commands.push("cargo xtask setup".to_owned()),
             Get::Bindgen => commands.push(format!(
                 "cargo install --locked --root {} bindgen-cli@{BINDGEN}",
                 root.display()
@@ -117,6 +120,7 @@ fn install(missing: &[&'static Requirement]) -> Result<()> {
         let result = match requirement.get {
             Get::Apt(_) => continue,
             Get::Bindgen => install_bindgen(),
+            Get::Qemu => install_qemu(),
             Get::VirtmeNg => install_virtme_ng(),
         };
         match result {
@@ -338,6 +342,11 @@ fn install_bindgen() -> Result<()> {
         .ok()?;
     bar.finish();
     Ok(())
+}
+
+fn install_qemu() -> Result<()> {
+    eprintln!("unpacking a later QEMU: the machine's runs stale code when a guest patches itself");
+    emulator::install()
 }
 
 fn install_virtme_ng() -> Result<()> {

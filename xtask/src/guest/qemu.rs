@@ -11,11 +11,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::guest::{DIR, Kernel, Script, initramfs};
-use crate::paths;
 use crate::probe::{self, Accelerator};
-
-/// The emulator.
-pub const QEMU: &str = "qemu-system-x86_64";
+use crate::{emulator, paths};
 
 /// The command `vng`, unless `BEANPOD_PLAIN_QEMU` is set to something.
 pub fn virtme_ng() -> Option<PathBuf> {
@@ -101,7 +98,7 @@ fn virtme(vng: &Path, kernel: &Kernel, cpus: u32, memory: u32) -> Command {
         .into_os_string();
     path.push(":");
     path.push(env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()));
-    command.env("PATH", path);
+    command.env("PATH", emulator::search_path(Path::new(&path)));
     // Its working directory must exist in the guest too.
     command.current_dir("/");
     command
@@ -159,7 +156,7 @@ fn base(
     memory: u32,
     accelerator: Accelerator,
 ) -> Command {
-    let mut command = Command::new(QEMU);
+    let mut command = Command::new(emulator::path());
     match accelerator {
         Accelerator::Kvm => command.args(["-accel", "kvm", "-cpu", "host"]),
         Accelerator::Tcg => command.args(["-accel", "tcg", "-cpu", "max"]),
