@@ -24,12 +24,18 @@ const QEMU: &str = "qemu-system-x86_64";
 /// The first version in which guests may patch code that other CPUs run.
 const SOUND: &str = "8.1";
 
-/// What a QEMU of one's own consists of; the libraries are those of the machine's.
-const PACKAGES: [&str; 4] = [
+/// What a QEMU of one's own consists of; the libraries are those of the machine's. The last ones hold
+/// modules: it takes them from the machine's directory if it has none of that name, and does not
+/// survive those of another build.
+const PACKAGES: [&str; 8] = [
     "qemu-system-x86",
     "qemu-system-common",
     "qemu-system-data",
     "seabios",
+    "qemu-system-gui",
+    "qemu-system-modules-opengl",
+    "qemu-system-modules-spice",
+    "qemu-block-extra",
 ];
 
 /// The directory with a QEMU of our own.
@@ -90,9 +96,10 @@ pub fn install() -> Result<()> {
     Ok(())
 }
 
-/// Finds the firmware beside itself instead of in the system's directories.
+/// Finds firmware and modules beside itself instead of in the system's directories.
 const WRAPPER: &str = r#"#!/bin/sh
 root=$(dirname "$0")/root/usr
+export QEMU_MODULE_DIR="$root/lib/x86_64-linux-gnu/qemu"
 exec "$root/bin/qemu-system-x86_64" -L "$root/share/qemu" -L "$root/share/seabios" "$@"
 "#;
 
