@@ -205,6 +205,27 @@ cleanup:
 	return bc_remove(parent, ret);
 }
 
+/*
+ * Makes an instance that records no names of tasks, as the option says at that
+ * moment: the event has the name, and recording patches the scheduler.
+ */
+static int trace_instance(void)
+{
+	int ret, fd = open(RECORD_CMD, O_RDONLY | O_CLOEXEC);
+	char was[2] = "";
+
+	if (fd < 0)
+		return -errno;
+	ret = read(fd, was, 1) == 1 ? bc_write_path(RECORD_CMD, "0") : -EIO;
+	close(fd);
+	if (ret)
+		return ret;
+
+	if (mkdir(INSTANCE, 0755))
+		ret = -errno;
+	return bc_write_path(RECORD_CMD, was) ?: ret;
+}
+
 /* A trace buffer of its own, with nothing but refusals in it. */
 static int trace_start(void)
 {
@@ -213,12 +234,8 @@ static int trace_start(void)
 	if (access(TRACEFS "/events/bc/bc_refuse", F_OK))
 		return bc_skip("no tracepoint bc:bc_refuse in tracefs");
 
-	/*
-	 * The event has the name; recording those of all tasks patches hot code.
-	 * A new instance does as the option says.
-	 */
 	rmdir(INSTANCE);
-	if (bc_write_path(RECORD_CMD, "0") || mkdir(INSTANCE, 0755) ||
+	if (trace_instance() ||
 	    bc_write_path(INSTANCE "/events/bc/bc_refuse/enable", "1")) {
 		ksft_perror(INSTANCE);
 		return KSFT_FAIL;
@@ -241,7 +258,6 @@ static void trace_end(void)
 
 	bc_write_path(INSTANCE "/events/bc/bc_refuse/enable", "0");
 	rmdir(INSTANCE);
-	bc_write_path(RECORD_CMD, "1");
 }
 
 /*

@@ -9,7 +9,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
@@ -21,7 +21,8 @@ use crate::{cmd, paths};
 /// Its name everywhere.
 const QEMU: &str = "qemu-system-x86_64";
 
-/// The first version in which guests may patch code that other CPUs run.
+/// The least version that is trusted to let guests patch code that other CPUs run: later than the one
+/// that was seen to fail; 10.0 was seen to work.
 const SOUND: &str = "8.1";
 
 /// What a QEMU of one's own consists of; the libraries are those of the machine's. The last ones hold
@@ -38,8 +39,8 @@ const PACKAGES: [&str; 8] = [
     "qemu-block-extra",
 ];
 
-/// The directory with a QEMU of our own.
-fn own() -> PathBuf {
+/// The directory with a QEMU of our own, which may be absent.
+pub fn own() -> PathBuf {
     paths::tools().join("qemu")
 }
 
@@ -99,7 +100,7 @@ pub fn install() -> Result<()> {
 /// Finds firmware and modules beside itself instead of in the system's directories.
 const WRAPPER: &str = r#"#!/bin/sh
 root=$(dirname "$0")/root/usr
-export QEMU_MODULE_DIR="$root/lib/x86_64-linux-gnu/qemu"
+export QEMU_MODULE_DIR="$(echo "$root"/lib/*/qemu)"
 exec "$root/bin/qemu-system-x86_64" -L "$root/share/qemu" -L "$root/share/seabios" "$@"
 "#;
 
@@ -111,17 +112,10 @@ fn codename(text: &str) -> Result<&str> {
         .context("/etc/os-release names no release")
 }
 
-/// A search path on which programs that look for QEMU find ours first.
-pub fn search_path(rest: &Path) -> PathBuf {
-    let mut path = own().into_os_string();
-    path.push(":");
-    path.push(rest);
-    path.into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn a_release_is_known_by_its_name() {

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use xshell::{Shell, cmd};
 
 use crate::exit::{self, Exit, Failure};
-use crate::guest::{self, Kernel, Outcome, Script};
+use crate::guest::{self, Kernel, Script};
 use crate::kernel::sync::Overlay;
 use crate::kernel::{Arch, Base, Config, build, config, fetch, version};
 use crate::ktap::{self, Node, Status};
@@ -27,7 +27,7 @@ use crate::lock::Lock;
 use crate::progress::{Bar, Unit};
 use crate::series::{self, layout};
 use crate::test::{self, Selftests};
-use crate::{cmd, paths, splat, toolchain};
+use crate::{cmd, paths, toolchain};
 
 /// Where the topic and its faults are, below the root of the repository.
 const TOPIC: &str = "patches/bc";
@@ -474,11 +474,15 @@ impl Lab {
         if kernel.has("KUNIT") {
             groups.extend(ktap::parse("kunit", &console.console).children);
         }
-        // What is no test can notice a fault too.
-        if !splat::find(&console.console).is_empty() {
+        // What is no test can notice a fault too, but not what is no fault of the kernel.
+        let verdict = console.verdict();
+        if verdict.exit == Exit::Infrastructure {
+            return Err(console.failure(verdict.exit, &verdict.findings()).into());
+        }
+        if !verdict.splats.is_empty() {
             groups.push(Node::leaf("the kernel's log", Status::Fail));
         }
-        if console.outcome != Outcome::Exited(0) {
+        if verdict.trouble.is_some() {
             groups.push(Node::leaf("the end of the guest", Status::Fail));
         }
         Ok(groups)

@@ -1002,6 +1002,12 @@ mod tests {
         assert_eq!(only_failure(Tier::Bc, &run.root), None);
         let run = conclude(good(), console("", Outcome::Panicked));
         assert_eq!(run.exit(), Exit::GuestCrash);
+        let stale = "[ 0.1] Oops: int3: 0000 [#1] SMP\n[ 0.1] Code: 00 0f <1f> 44\n";
+        let run = conclude(good(), console(stale, Outcome::Panicked));
+        assert_eq!(run.exit(), Exit::Infrastructure);
+        let earlier = format!("[ 0.1] BUG: x\n{stale}");
+        let run = conclude(good(), console(&earlier, Outcome::Panicked));
+        assert_eq!(run.exit(), Exit::GuestCrash);
         let run = conclude(good(), console("", Outcome::TestTimeout));
         assert_eq!(run.exit(), Exit::TimeLimit);
         let run = conclude(good(), console("", Outcome::Exited(1)));

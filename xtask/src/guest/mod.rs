@@ -277,7 +277,8 @@ impl Console {
             Outcome::Exited(code) => {
                 because(Exit::Findings, &format!("the script ended with {code}"))
             }
-            Outcome::Panicked if splats.iter().any(Splat::is_stale_breakpoint) => {
+            // Only if nothing else was wrong before.
+            Outcome::Panicked if splats.first().is_some_and(Splat::is_stale_breakpoint) => {
                 because(Exit::Infrastructure, STALE_BREAKPOINT)
             }
             Outcome::Panicked => because(Exit::GuestCrash, "the guest's kernel panicked"),

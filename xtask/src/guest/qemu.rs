@@ -90,15 +90,12 @@ pub fn interactive(kernel: &Kernel, dir: &Path) -> Result<Command> {
 /// What all guests under virtme-ng have in common.
 fn virtme(vng: &Path, kernel: &Kernel, cpus: u32, memory: u32) -> Command {
     let mut command = Command::new(vng);
-    // It looks for its own other half there.
-    let mut path = vng
-        .parent()
-        .map(PathBuf::from)
-        .unwrap_or_default()
-        .into_os_string();
-    path.push(":");
-    path.push(env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()));
-    command.env("PATH", emulator::search_path(Path::new(&path)));
+    // It looks for QEMU and for its own other half there.
+    let rest = env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+    let mut dirs = vec![emulator::own()];
+    dirs.extend(vng.parent().map(PathBuf::from));
+    dirs.extend(env::split_paths(&rest));
+    command.env("PATH", env::join_paths(dirs).unwrap_or(rest));
     // Its working directory must exist in the guest too.
     command.current_dir("/");
     command

@@ -33,6 +33,17 @@ pub struct Composed {
 }
 
 impl Composed {
+    /// For a topic on a kernel tree, without any file yet.
+    fn empty(topic: &Topic, base_tree: &Path) -> Result<Self> {
+        let version = kernel::version(base_tree)?;
+        Ok(Self {
+            base: series_of(&version),
+            version,
+            before: Tree::new(),
+            stages: vec![Tree::new(); topic.patches.len()],
+        })
+    }
+
     /// After the last commit.
     pub fn tip(&self) -> &Tree {
         self.stages.last().unwrap_or(&self.before)
@@ -45,16 +56,9 @@ impl Composed {
 ///
 /// Whatever does not fit, by patch and file.
 pub fn compose(topic: &Topic, base_tree: &Path) -> Result<Composed> {
-    let version = kernel::version(base_tree)?;
-    let base = series_of(&version);
+    let mut composed = Composed::empty(topic, base_tree)?;
     let none = BTreeMap::new();
-    let overrides = topic.overrides.get(&base).unwrap_or(&none);
-    let mut composed = Composed {
-        base,
-        version,
-        before: Tree::new(),
-        stages: vec![Tree::new(); topic.patches.len()],
-    };
+    let overrides = topic.overrides.get(&composed.base).unwrap_or(&none);
     for (path, stages) in own_stages(topic, overrides)? {
         let exists = base_tree.join(&path).exists();
         ensure!(
@@ -77,16 +81,9 @@ pub fn compose(topic: &Topic, base_tree: &Path) -> Result<Composed> {
 ///
 /// A hunk against the kernel's files does not fit.
 pub fn tip(topic: &Topic, base_tree: &Path) -> Result<Tree> {
-    let version = kernel::version(base_tree)?;
-    let base = series_of(&version);
+    let mut composed = Composed::empty(topic, base_tree)?;
     let none = BTreeMap::new();
-    let overrides = topic.overrides.get(&base).unwrap_or(&none);
-    let mut composed = Composed {
-        base,
-        version,
-        before: Tree::new(),
-        stages: vec![Tree::new(); topic.patches.len()],
-    };
+    let overrides = topic.overrides.get(&composed.base).unwrap_or(&none);
     forward(topic, overrides, base_tree, &mut composed)?;
     let mut tip = composed.stages.pop().unwrap_or_default();
     for (path, own) in &topic.own {
