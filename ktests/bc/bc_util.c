@@ -185,6 +185,24 @@ bool bc_has(const char *cgroup, const char *file)
 	return !access(path, F_OK);
 }
 
+bool bc_lists(const char *cgroup, const char *file, const char *word)
+{
+	char path[PATH_MAX], buf[BUF_SIZE];
+	char *token, *state;
+
+	snprintf(path, sizeof(path), "%s/%s", cgroup, file);
+	if (bc_read(path, buf, sizeof(buf)) < 0)
+		return false;
+
+	for (token = strtok_r(buf, "\n ", &state); token;
+	     token = strtok_r(NULL, "\n ", &state)) {
+		if (!strcmp(token, word))
+			return true;
+	}
+
+	return false;
+}
+
 /* The rest of the line that begins with the key and a blank. */
 static bool find_line(const char *cgroup, const char *file, const char *key,
 		      char *value, size_t size)
@@ -935,24 +953,6 @@ static int choose_cpus(void)
 	return 0;
 }
 
-static bool lists(const char *cgroup, const char *file, const char *word)
-{
-	char path[PATH_MAX], buf[BUF_SIZE];
-	char *token, *state;
-
-	snprintf(path, sizeof(path), "%s/%s", cgroup, file);
-	if (bc_read(path, buf, sizeof(buf)) < 0)
-		return false;
-
-	for (token = strtok_r(buf, "\n ", &state); token;
-	     token = strtok_r(NULL, "\n ", &state)) {
-		if (!strcmp(token, word))
-			return true;
-	}
-
-	return false;
-}
-
 int bc_main(const struct bc_test *tests, size_t nr)
 {
 	char root[PATH_MAX];
@@ -964,10 +964,10 @@ int bc_main(const struct bc_test *tests, size_t nr)
 		ksft_exit_skip("the tests need root\n");
 	if (cg_find_unified_root(root, sizeof(root), NULL))
 		ksft_exit_skip("cgroup v2 isn't mounted\n");
-	if (!lists(root, "cgroup.controllers", "bc"))
+	if (!bc_lists(root, "cgroup.controllers", "bc"))
 		ksft_exit_skip("bc controller isn't available\n");
 
-	was_enabled = lists(root, "cgroup.subtree_control", "bc");
+	was_enabled = bc_lists(root, "cgroup.subtree_control", "bc");
 	if (bc_enable(root))
 		ksft_exit_fail_msg("bc cannot be enabled\n");
 

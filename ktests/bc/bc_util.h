@@ -64,6 +64,8 @@ ssize_t bc_read(const char *path, char *buf, size_t size);
 int bc_write_path(const char *path, const char *text);
 int bc_write(const char *cgroup, const char *file, const char *text);
 bool bc_has(const char *cgroup, const char *file);
+/* Is it one of the words of a file? */
+bool bc_lists(const char *cgroup, const char *file, const char *word);
 
 /* The value of a key in a flat-keyed file of a cgroup. */
 long bc_value(const char *cgroup, const char *file, const char *key);

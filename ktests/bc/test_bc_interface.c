@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -522,6 +523,39 @@ cleanup:
 	return bc_remove(cgroup, ret);
 }
 
+/* A hierarchy of cgroup v1 can neither have the controller nor any of its files. */
+static int test_interface_v1(const char *root)
+{
+	char dir[] = "/tmp/bc_v1_XXXXXX";
+	int ret = KSFT_FAIL;
+
+	if (!mkdtemp(dir)) {
+		ksft_perror(dir);
+		return KSFT_FAIL;
+	}
+
+	if (unmet(mount("bc", dir, "cgroup", 0, "bc"))) {
+		umount2(dir, MNT_DETACH);
+		goto cleanup;
+	}
+	if (errno == ENODEV) {
+		ret = bc_skip("the kernel has no cgroup v1");
+		goto cleanup;
+	}
+	if (differs(errno, EINVAL))
+		goto cleanup;
+
+	if (differs(mount("bc", dir, "cgroup", 0, "none,name=bc_v1"), 0))
+		goto cleanup;
+	if (!differs(count_files(dir), 0))
+		ret = KSFT_PASS;
+	umount2(dir, MNT_DETACH);
+
+cleanup:
+	rmdir(dir);
+	return ret;
+}
+
 #define T(x) { x, #x }
 static const struct bc_test tests[] = {
 	T(test_interface_bad_writes),
@@ -532,6 +566,7 @@ static const struct bc_test tests[] = {
 	T(test_interface_read_only),
 	T(test_interface_rows),
 	T(test_interface_stat),
+	T(test_interface_v1),
 	T(test_interface_write_one_key),
 };
 

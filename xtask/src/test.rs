@@ -2,10 +2,11 @@
 
 //! `cargo xtask test`: the tiers, what each of them runs, and where.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::LazyLock;
@@ -183,9 +184,10 @@ impl Plan {
         }
     }
 
-    /// The result of a job, with its title and the command for it.
+    /// One of the results of a job, with its title and the command for it.
     fn named(&self, job: &Job, base: &Base, mut run: Run) -> Run {
-        run.name = self.title(job);
+        let words = mem::take(&mut run.name);
+        run.name = [self.title(job), words].join(" ").trim_end().to_owned();
         run.reproduce = self.reproduce(job, base, only_failure(job.tier, &run.root).as_deref());
         run
     }
@@ -229,21 +231,16 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
     let mut report = Report::default();
     for job in &plan.jobs {
         eprintln!("test: {}", plan.title(job));
-        let start = Instant::now();
         let found = match job.on {
-            None => host(&plan),
+            None => host(&plan).map(Vec::from_iter),
             Some(arch) => in_guest(&plan, job, arch, base),
         };
-        let mut run = match found {
-            Ok(Some(run)) => run,
-            Ok(None) => {
-                eprintln!("  nothing here is called so");
-                continue;
-            }
-            Err(error) => not_run(job, &error),
-        };
-        run.time = start.elapsed();
-        report.runs.push(plan.named(job, base, run));
+        let runs = found.unwrap_or_else(|error| vec![not_run(job, &error)]);
+        if runs.is_empty() {
+            eprintln!("  nothing here is called so");
+        }
+        let named = runs.into_iter().map(|run| plan.named(job, base, run));
+        report.runs.extend(named);
     }
 
     if let (true, Some(filter)) = (report.runs.is_empty(), &plan.filter) {
@@ -282,16 +279,17 @@ fn not_run(job: &Job, error: &anyhow::Error) -> Run {
     if let Some(fix) = failure.and_then(|failure| failure.fix.as_ref()) {
         node.diagnostics.push(format!("fix: {fix}"));
     }
-    let mut run = finished(Node::group(job.tier.name(), vec![node]), None);
+    let root = Node::group(job.tier.name(), vec![node]);
+    let mut run = finished(root, Duration::ZERO, None);
     run.exit = exit::of(error);
     run
 }
 
-fn finished(root: Node, log: Option<PathBuf>) -> Run {
+fn finished(root: Node, time: Duration, log: Option<PathBuf>) -> Run {
     Run {
         name: String::new(),
         root,
-        time: Duration::ZERO,
+        time,
         log,
         reproduce: String::new(),
         exit: Exit::Pass,
@@ -330,6 +328,7 @@ fn host(plan: &Plan) -> Result<Option<Run>> {
     let _color = sh.push_env("CARGO_TERM_COLOR", "never");
     let (filter, cargo) = (&plan.filter, cmd::cargo());
     let log = paths::logs().join("host.log");
+    let start = Instant::now();
     let command = cmd!(
         sh,
         "{cargo} test --workspace --locked --no-fail-fast -- {filter...}"
@@ -351,7 +350,7 @@ fn host(plan: &Plan) -> Result<Option<Run>> {
     } else if root.children.is_empty() && plan.filter.is_some() {
         return Ok(None);
     }
-    Ok(Some(finished(root, Some(log))))
+    Ok(Some(finished(root, start.elapsed(), Some(log))))
 }
 
 /// Reads what the test harness of Rust prints for people; its machine format is not stable.
@@ -428,8 +427,9 @@ pub fn libtest(text: &str) -> Node {
     Node::group("host", groups)
 }
 
-/// Builds a kernel and runs a tier in it; nothing if the filter leaves none of its tests.
-fn in_guest(plan: &Plan, job: &Job, arch: Arch, base: &Base) -> Result<Option<Run>> {
+/// Builds a kernel and runs a tier in it, once for each boot that it needs; nothing if the filter leaves
+/// none of its tests.
+fn in_guest(plan: &Plan, job: &Job, arch: Arch, base: &Base) -> Result<Vec<Run>> {
     let config = plan.config(arch);
     let built = build::ensure(base, &config)?;
     let source = built.source.tree.clone();
@@ -444,8 +444,8 @@ fn in_guest(plan: &Plan, job: &Job, arch: Arch, base: &Base) -> Result<Option<Ru
     }
     let kernel = Kernel::from(built);
     match job.tier {
-        Tier::Kunit => kunit(plan, &kernel, name),
-        _ => bc(plan, &kernel, &source, name),
+        Tier::Kunit => kunit(plan, &kernel, name).map(Vec::from_iter),
+        _ => bc(plan, &kernel, &source, &name),
     }
 }
 
@@ -472,19 +472,45 @@ fn kunit(plan: &Plan, kernel: &Kernel, name: String) -> Result<Option<Run>> {
 }
 
 /// Runs the programs of the controller's selftests.
-fn bc(plan: &Plan, kernel: &Kernel, source: &Path, name: String) -> Result<Option<Run>> {
+fn bc(plan: &Plan, kernel: &Kernel, source: &Path, name: &str) -> Result<Vec<Run>> {
     let tests = Selftests::build(source, "bc")?;
-    let mut programs = tests.programs.clone();
-    if let Some(filter) = &plan.filter {
-        programs.retain(|program| program.contains(filter.as_str()));
-        if programs.is_empty() {
-            return Ok(None);
-        }
+    let mut boots: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let chosen = |program: &&String| match &plan.filter {
+        Some(filter) => program.contains(filter.as_str()),
+        None => true,
+    };
+    for program in tests.programs.iter().filter(chosen) {
+        let words = tests.boot_words(program)?;
+        boots.entry(words).or_default().push(program.clone());
     }
-    let slowness = kernel.slowness();
-    let limit = tests.timeout * slowness;
-    let mut script = Script::new(name, selftest_script(&programs, plan.repeat, limit));
-    for program in &programs {
+    let mut runs = Vec::new();
+    for (words, programs) in &boots {
+        let name = [name, words].join(" ").trim_end().replace(' ', "-");
+        let mut run = boot(plan, kernel, &tests, words, programs, name)?;
+        run.name.clone_from(words);
+        runs.push(run);
+    }
+    if let (Some(run), Some(error)) = (runs.first_mut(), tests.error) {
+        let mut node = Node::leaf("the build", Status::Error).because("make failed");
+        node.diagnostics = error;
+        run.root.children.insert(0, node);
+        run.root.status = Status::Fail;
+    }
+    Ok(runs)
+}
+
+/// Runs programs in one guest, whose command line has further words.
+fn boot(
+    plan: &Plan,
+    kernel: &Kernel,
+    tests: &Selftests,
+    words: &str,
+    programs: &[String],
+    name: String,
+) -> Result<Run> {
+    let limit = tests.timeout * kernel.slowness();
+    let mut script = Script::new(name, selftest_script(programs, plan.repeat, limit));
+    for program in programs {
         let path = tests.output.path().join(program);
         if path.is_file() {
             script = script.file(program, path);
@@ -494,6 +520,8 @@ fn bc(plan: &Plan, kernel: &Kernel, source: &Path, name: String) -> Result<Optio
     script.limits.test = tests.timeout + Limits::default().shutdown;
     script.renewed_by = Some(|line| line.trim_start_matches("# ").starts_with("Subtest: "));
     script.cmdline.push("kunit.enable=0".to_owned());
+    let words = words.split_ascii_whitespace().map(str::to_owned);
+    script.cmdline.extend(words);
     if std::io::stderr().is_terminal() {
         script = script.each_line(|line| {
             if line.starts_with("ok ") || line.starts_with("not ok ") {
@@ -507,14 +535,7 @@ fn bc(plan: &Plan, kernel: &Kernel, source: &Path, name: String) -> Result<Optio
         // The kernel was built to have what they test.
         root.problems.push("every test was skipped".to_owned());
     }
-    let mut run = conclude(root, console);
-    if let Some(error) = tests.error {
-        let mut node = Node::leaf("the build", Status::Error).because("make failed");
-        node.diagnostics = error;
-        run.root.children.insert(0, node);
-        run.root.status = Status::Fail;
-    }
-    Ok(Some(run))
+    Ok(conclude(root, console))
 }
 
 /// Adds what the guest itself has to say to the results of its tests.
@@ -538,7 +559,7 @@ fn conclude(mut root: Node, console: Console) -> Run {
     if root.children.iter().any(Node::failed) && !root.status.failed() {
         root.status = Status::Fail;
     }
-    let mut run = finished(root, Some(console.log));
+    let mut run = finished(root, console.time, Some(console.log));
     // Findings are among the tests, where one may have been a time limit.
     run.exit = match verdict.exit {
         Exit::Findings => Exit::Pass,
@@ -547,8 +568,13 @@ fn conclude(mut root: Node, console: Console) -> Run {
     run
 }
 
+/// Goes before the words of the kernel's command line that a program needs, in a comment of its source.
+const BOOT: &str = " * Boot with: ";
+
 /// The programs of one directory of selftests, built for every guest.
 pub struct Selftests {
+    /// Where their sources are.
+    dir: PathBuf,
     /// Where they are.
     pub output: TempDir,
     /// Those that there should be.
@@ -627,11 +653,24 @@ impl Selftests {
             }
         }
         Ok(Self {
+            dir,
             output: copies,
             programs: programs.into_iter().collect(),
             timeout: Duration::from_secs(timeout),
             error,
         })
+    }
+
+    /// What a program needs on the kernel's command line; mostly nothing.
+    fn boot_words(&self, program: &str) -> Result<String> {
+        let path = self.dir.join(format!("{program}.c"));
+        let text = match fs::read_to_string(&path) {
+            // The Makefile names it in vain: it is missing, which the guest will say.
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            text => text.with_context(|| path.display().to_string())?,
+        };
+        let words = text.lines().find_map(|line| line.strip_prefix(BOOT));
+        Ok(words.unwrap_or_default().trim().to_owned())
     }
 }
 
