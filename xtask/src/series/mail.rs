@@ -199,7 +199,7 @@ mod tests {
     fn options() -> Options {
         Options {
             identity: Identity {
-                name: "T\u{e9}st Submitter".into(),
+                name: "Test Submitter".into(),
                 email: "submitter@example.org".into(),
             },
             date: 1_700_000_000,
@@ -251,6 +251,10 @@ mod tests {
             assert!(!mail.contains("Signed-off-by") && !mail.contains("Assisted-by"));
         }
         let signed = Options {
+            identity: Identity {
+                name: "T\u{e9}st Submitter".into(),
+                ..options().identity
+            },
             signoff: true,
             assisted_by: vec!["LLM sparse".into()],
             reroll: 2,
