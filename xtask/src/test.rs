@@ -235,7 +235,7 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
             None => host(&plan).map(Vec::from_iter),
             Some(arch) => in_guest(&plan, job, arch, base),
         };
-        let runs = found.unwrap_or_else(|error| vec![not_run(job, &error)]);
+        let runs = found.unwrap_or_else(|error| vec![not_run(job.tier, &error)]);
         if runs.is_empty() {
             eprintln!("  nothing here is called so");
         }
@@ -266,7 +266,7 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
 }
 
 /// The result of a job that could not even start.
-fn not_run(job: &Job, error: &anyhow::Error) -> Run {
+fn not_run(tier: Tier, error: &anyhow::Error) -> Run {
     // A list, such as that of dropped symbols, has a line for each.
     let text = format!("{error:#}");
     let mut lines = text.lines().map(str::to_owned);
@@ -279,7 +279,7 @@ fn not_run(job: &Job, error: &anyhow::Error) -> Run {
     if let Some(fix) = failure.and_then(|failure| failure.fix.as_ref()) {
         node.diagnostics.push(format!("fix: {fix}"));
     }
-    let root = Node::group(job.tier.name(), vec![node]);
+    let root = Node::group(tier.name(), vec![node]);
     let mut run = finished(root, Duration::ZERO, None);
     run.exit = exit::of(error);
     run
@@ -485,8 +485,11 @@ fn bc(plan: &Plan, kernel: &Kernel, source: &Path, name: &str) -> Result<Vec<Run
     }
     let mut runs = Vec::new();
     for (words, programs) in &boots {
-        let name = [name, words].join(" ").trim_end().replace(' ', "-");
-        let mut run = boot(plan, kernel, &tests, words, programs, name)?;
+        let name = [name, words].join(" ");
+        let name = name.trim_end().replace([' ', '=', ',', '/'], "-");
+        // What keeps one guest from starting does not undo what another has found.
+        let mut run = boot(plan, kernel, &tests, words, programs, name)
+            .unwrap_or_else(|error| not_run(Tier::Bc, &error));
         run.name.clone_from(words);
         runs.push(run);
     }
@@ -1007,7 +1010,7 @@ mod tests {
         .unwrap_err();
         let plan = plan(&["bc", "--on", "um", "--debug"]).unwrap();
         let report = Report {
-            runs: vec![plan.named(&plan.jobs[0], &Base::V7_3, not_run(&plan.jobs[0], &error))],
+            runs: vec![plan.named(&plan.jobs[0], &Base::V7_3, not_run(Tier::Bc, &error))],
         };
         let mut out = anstream::StripStream::new(Vec::new());
         report.tree(&mut out).unwrap();
