@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Records of the state of a container: its files, memory and tasks.
+//!
+//! Files, shared memory objects and address spaces are objects. The mappings of an address space
+//! follow it, and what belongs to a task follows the task.
+
+use zerocopy::little_endian::{
+    U32,
+    U64, //
+};
+use zerocopy_derive::{
+    FromBytes,
+    Immutable,
+    IntoBytes, //
+};
+
+use super::{
+    body::Body,
+    format::Type,
+    objects::ObjectId, //
+};
+
+macro_rules! record {
+    (
+        $(#[$doc:meta])*
+        $name:ident, $bytes:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable)]
+        #[repr(C)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $type,)*
+        }
+
+        impl Body for $name {
+            const TYPE: Type = Type::$name;
+            const FIRST: usize = $bytes;
+        }
+    };
+}
+
+record! {
+    /// An open file, or one that is mapped; its path is the tail.
+    File, 32 {
+        /// This object.
+        id: ObjectId,
+        /// The flags of open(2).
+        flags: U32,
+        /// The type and the permissions of the inode.
+        mode: U32,
+        /// The number of a device.
+        rdev: U32,
+        /// Where reading and writing go on, in bytes.
+        position: U64,
+        /// The size of the file, in bytes.
+        size: U64,
+    }
+}
+
+record! {
+    /// Memory that address spaces share and that has no name.
+    Shm, 16 {
+        /// This object.
+        id: ObjectId,
+        /// Zero.
+        reserved: U32,
+        /// Its size in bytes.
+        size: U64,
+    }
+}
+
+record! {
+    /// An address space; the tail is its auxiliary vector.
+    Mm, 112 {
+        /// This object.
+        id: ObjectId,
+        /// The executable; a file.
+        exe: ObjectId,
+        /// Where the code starts.
+        start_code: U64,
+        /// Where the code ends.
+        end_code: U64,
+        /// Where the initialized data start.
+        start_data: U64,
+        /// Where the initialized data end.
+        end_data: U64,
+        /// Where the heap of brk(2) starts.
+        start_brk: U64,
+        /// Where the heap of brk(2) ends.
+        brk: U64,
+        /// Where the stack started.
+        start_stack: U64,
+        /// Where the arguments start.
+        arg_start: U64,
+        /// Where the arguments end.
+        arg_end: U64,
+        /// Where the environment starts.
+        env_start: U64,
+        /// Where the environment ends.
+        env_end: U64,
+        /// Where mmap(2) starts to look for room.
+        mmap_base: U64,
+        /// Where the code of the kernel is, with its data; zero if there is none.
+        vdso: U64,
+    }
+}
+
+record! {
+    /// A mapping of the last address space.
+    Vma, 40 {
+        /// The file or shared memory object that is mapped; none for private memory of nothing.
+        object: ObjectId,
+        /// What is mapped: 0 nothing, privately; 1 a file, privately; 2 a file, shared; 3 a shared
+        /// memory object; 4 the code of the kernel.
+        kind: U32,
+        /// 1 read, 2 write, 4 execute, 8 grows down, 16 no reserve, 32 not inherited, 64 zeros for
+        /// children, 128 not in core dumps, 256 huge pages, 512 no huge pages, 1024 sequential,
+        /// 2048 random, 4096 mergeable.
+        flags: U32,
+        /// Zero.
+        reserved: U32,
+        /// Its first address.
+        start: U64,
+        /// The address behind its last one.
+        end: U64,
+        /// Where it starts in the object, in bytes.
+        offset: U64,
+    }
+}
+
+record! {
+    /// A process.
+    Task, 72 {
+        /// Its number in the image, from 1.
+        number: U32,
+        /// The number of its parent in the image; zero for one that has none there.
+        parent: U32,
+        /// Its process ID.
+        pid: U32,
+        /// Its process group.
+        pgrp: U32,
+        /// Its session.
+        session: U32,
+        /// The signal that tells its parent of its death.
+        exit_signal: U32,
+        /// As personality(2).
+        personality: U32,
+        /// As PR_SET_DUMPABLE.
+        dumpable: U32,
+        /// Its address space.
+        mm: ObjectId,
+        /// As /proc/pid/oom_score_adj, a signed number.
+        oom_score_adj: U32,
+        /// Whether it can gain no privileges.
+        no_new_privs: U32,
+        /// Zero.
+        reserved: U32,
+        /// The slack of its timers in ns.
+        timer_slack: U64,
+        /// Its name, filled up with zeros.
+        comm: [u8; 16],
+    }
+}
+
+record! {
+    /// How the last task takes signals; the tail is an array of [`Action`], one for each signal.
+    Signals, 48 {
+        /// Those that are blocked.
+        blocked: U64,
+        /// Those that will be, when a call with a mask of its own has ended.
+        saved: U64,
+        /// Whether there is such a call.
+        restore_saved: U32,
+        /// The flags of the alternate stack.
+        stack_flags: U32,
+        /// The alternate stack.
+        stack: U64,
+        /// Its size in bytes.
+        stack_size: U64,
+        /// Zero.
+        reserved: U64,
+    }
+}
+
+/// What a signal does, as sigaction(2) has it.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+pub struct Action {
+    /// Its handler.
+    pub handler: U64,
+    /// SA_*.
+    pub flags: U64,
+    /// Where the handler returns to.
+    pub restorer: U64,
+    /// Those that are blocked meanwhile.
+    pub mask: U64,
+}
+
+record! {
+    /// What the last task has registered with the kernel, and the call that it goes on with.
+    Thread, 72 {
+        /// The area of restartable sequences; zero if there is none.
+        rseq: U64,
+        /// Its size in bytes.
+        rseq_len: U32,
+        /// Its signature.
+        rseq_sig: U32,
+        /// The list of robust futexes.
+        robust: U64,
+        /// What is cleared at its end.
+        clear_tid: U64,
+        /// The call that goes on: 0 none, 1 nanosleep(2), 2 poll(2).
+        restart: U32,
+        /// Its clock.
+        restart_clock: U32,
+        /// Its argument in memory.
+        restart_address: U64,
+        /// How many of them.
+        restart_count: U64,
+        /// What remains of its time in ns, a signed number; the largest is for ever.
+        restart_left: U64,
+        /// Zero.
+        reserved: U64,
+    }
+}
+
+record! {
+    /// The resource limits of the last task; the tail are pairs of 64-bit numbers.
+    Rlimits, 0 {
+    }
+}
+
+record! {
+    /// Where the last task is in the file system.
+    Fs, 8 {
+        /// Its working directory; a file.
+        cwd: ObjectId,
+        /// Its umask.
+        umask: U32,
+    }
+}
+
+record! {
+    /// A descriptor of the last task.
+    Fd, 16 {
+        /// Its number.
+        fd: U32,
+        /// 1: closed by execve(2).
+        flags: U32,
+        /// The open file.
+        file: ObjectId,
+        /// Zero.
+        reserved: U32,
+    }
+}
+
+record! {
+    /// Registers of the last task; the tail is what a core dump has.
+    Regs, 8 {
+        /// The type of the note of a core dump.
+        note: U32,
+        /// Zero.
+        reserved: U32,
+    }
+}
