@@ -122,8 +122,8 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
     setup::ensure()?;
     let workload = workload::build()?;
     let configs = STATES.map(|state| Config {
-        arch: Arch::Qemu,
         flavour: state.flavour,
+        ..Config::new(Arch::Qemu)
     });
     let kernels = build::ensure_all(base, &configs)?;
     let kernels: Vec<_> = kernels.into_iter().map(Kernel::from).collect();

@@ -167,6 +167,9 @@ enum Kernel {
 /// Selects a kernel configuration.
 #[derive(Debug, Args)]
 struct Which {
+    /// The series that it is patched with.
+    #[arg(long, value_enum, default_value_t)]
+    series: kernel::Series,
     /// Where the kernel runs.
     #[arg(long, value_enum)]
     on: Option<Arch>,
@@ -209,16 +212,21 @@ impl Kind {
 impl Which {
     fn config(&self, usual: Arch) -> Result<Config> {
         let flavour = self.kind.flavour();
-        let arch = self.on.unwrap_or(match flavour {
-            Flavour::Kcsan => Arch::Qemu,
+        let arch = self.on.unwrap_or(match (flavour, self.series) {
+            (Flavour::Kcsan, _) | (_, kernel::Series::Ckpt) => Arch::Qemu,
             _ => usual,
         });
+        self.series.check(arch)?;
         if (arch, flavour) == (Arch::Um, Flavour::Kcsan) {
             let what = "user-mode Linux has no data race detector";
             let failure = Failure::new(Exit::Usage, what).fix("say --on qemu with --kcsan");
             return Err(failure.into());
         }
-        Ok(Config { arch, flavour })
+        Ok(Config {
+            series: self.series,
+            arch,
+            flavour,
+        })
     }
 }
 

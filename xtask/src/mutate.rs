@@ -455,7 +455,7 @@ impl Lab {
         let config = Config::new(arch);
         let wanted = config::wanted(&config, &self.version)?;
         let built = build::ensure_other(&self.base, &config, "mutate", files, wanted)?;
-        let tests = Selftests::build(&built.source.tree, "bc")?;
+        let tests = Selftests::build(&built, "bc")?;
         if let Some(error) = tests.error {
             return Err(Failure::new(Exit::Findings, error.join("\n")).into());
         }

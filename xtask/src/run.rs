@@ -9,11 +9,14 @@ use anyhow::Result;
 
 use crate::exit::Exit;
 use crate::guest::{self, Console, Kernel, Outcome, Script};
-use crate::kernel::{Arch, Base, Config, build};
+use crate::kernel::{Arch, Base, Config, Series, build};
 
 /// The command line of `cargo xtask run`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
+    /// The series that the kernel is patched with.
+    #[arg(long, value_enum, default_value_t)]
+    series: Series,
     /// Where the kernel runs.
     #[arg(long, value_enum, default_value = "qemu")]
     on: Arch,
@@ -37,7 +40,8 @@ pub struct Args {
 ///
 /// The kernel cannot be built or the guest not be started.
 pub fn run(args: &Args, base: &Base) -> Result<ExitCode> {
-    let config = Config::new(args.on);
+    args.series.check(args.on)?;
+    let config = Config::of(args.series, args.on);
     let kernel = Kernel::from(build::ensure(base, &config)?);
     if args.command.is_empty() {
         guest::run_interactive(&kernel)?;

@@ -19,7 +19,8 @@ use xshell::{Shell, cmd};
 
 use crate::exit::{self, Exit, Failure};
 use crate::guest::{self, Console, Kernel, Limits, Outcome, Script};
-use crate::kernel::{Arch, Base, Config, Flavour, build};
+use crate::kernel::build::{self, Built};
+use crate::kernel::{self, Arch, Base, Config, Flavour, Series};
 use crate::ktap::{self, Node, Status};
 use crate::lock::Lock;
 use crate::report::{Report, Run};
@@ -34,16 +35,27 @@ enum Tier {
     Kunit,
     /// The selftests of the controller.
     Bc,
+    /// The selftests of the checkpoint engine.
+    Ckpt,
 }
 
 impl Tier {
-    const ALL: [Self; 3] = [Self::Host, Self::Kunit, Self::Bc];
+    const ALL: [Self; 4] = [Self::Host, Self::Kunit, Self::Bc, Self::Ckpt];
 
     fn name(self) -> &'static str {
         match self {
             Self::Host => "host",
             Self::Kunit => "kunit",
             Self::Bc => "bc",
+            Self::Ckpt => "ckpt",
+        }
+    }
+
+    /// What the kernel is patched with.
+    fn series(self) -> Series {
+        match self {
+            Self::Ckpt => Series::Ckpt,
+            _ => Series::Bc,
         }
     }
 
@@ -59,6 +71,7 @@ impl Tier {
             (Self::Kunit, _) => &[Arch::Um],
             (Self::Bc, Flavour::Kcsan) => &[Arch::Qemu],
             (Self::Bc, _) => &[Arch::Um, Arch::Qemu],
+            (Self::Ckpt, _) => &[Arch::Qemu],
         }
     }
 }
@@ -66,7 +79,7 @@ impl Tier {
 /// The command line of `cargo xtask test`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Args {
-    /// Tiers (host, kunit, bc; all unless said), then a part of the names of the tests to run.
+    /// Tiers (host, kunit, bc, ckpt; all unless said), then a part of the names of the tests to run.
     #[arg(value_name = "TIER|FILTER")]
     words: Vec<String>,
     /// Where the kernel runs; several are possible.
@@ -150,6 +163,7 @@ impl Plan {
             // A tier that was not asked for goes where it is at home.
             let machines = machines.iter().filter(|arch| named || usual.contains(arch));
             for &arch in machines {
+                tier.series().check(arch)?;
                 let on = Some(arch);
                 let job = Job { tier, on };
                 if !jobs.contains(&job) {
@@ -173,14 +187,17 @@ impl Plan {
     fn title(&self, job: &Job) -> String {
         match job.on {
             None => job.tier.name().to_owned(),
-            Some(arch) => format!("{} on {}", job.tier.name(), self.config(arch).name()),
+            Some(arch) => {
+                let machine = self.config(Tier::Bc, arch).name();
+                format!("{} on {machine}", job.tier.name())
+            }
         }
     }
 
-    fn config(&self, arch: Arch) -> Config {
+    fn config(&self, tier: Tier, arch: Arch) -> Config {
         Config {
-            arch,
             flavour: self.flavour,
+            ..Config::of(tier.series(), arch)
         }
     }
 
@@ -205,7 +222,7 @@ impl Plan {
             _ => {}
         }
         let repeat = self.repeat.to_string();
-        if self.repeat > 1 && job.tier == Tier::Bc {
+        if self.repeat > 1 && matches!(job.tier, Tier::Bc | Tier::Ckpt) {
             words.extend(["--repeat", &repeat]);
         }
         let tree;
@@ -430,9 +447,8 @@ pub fn libtest(text: &str) -> Node {
 /// Builds a kernel and runs a tier in it, once for each boot that it needs; nothing if the filter leaves
 /// none of its tests.
 fn in_guest(plan: &Plan, job: &Job, arch: Arch, base: &Base) -> Result<Vec<Run>> {
-    let config = plan.config(arch);
+    let config = plan.config(job.tier, arch);
     let built = build::ensure(base, &config)?;
-    let source = built.source.tree.clone();
     let name = format!(
         "{}-{}-{}",
         job.tier.name(),
@@ -442,10 +458,12 @@ fn in_guest(plan: &Plan, job: &Job, arch: Arch, base: &Base) -> Result<Vec<Run>>
     if arch == Arch::Qemu {
         eprintln!("  accelerator: {}", probe::accelerator().name());
     }
-    let kernel = Kernel::from(built);
     match job.tier {
-        Tier::Kunit => kunit(plan, &kernel, name).map(Vec::from_iter),
-        _ => bc(plan, &kernel, &source, &name),
+        Tier::Kunit => kunit(plan, &Kernel::from(built), name).map(Vec::from_iter),
+        tier => {
+            let tests = Selftests::build(&built, tier.name())?;
+            selftests(plan, tier, &Kernel::from(built), tests, &name)
+        }
     }
 }
 
@@ -471,9 +489,14 @@ fn kunit(plan: &Plan, kernel: &Kernel, name: String) -> Result<Option<Run>> {
     Ok((!filtered || !run.root.children.is_empty()).then_some(run))
 }
 
-/// Runs the programs of the controller's selftests.
-fn bc(plan: &Plan, kernel: &Kernel, source: &Path, name: &str) -> Result<Vec<Run>> {
-    let tests = Selftests::build(source, "bc")?;
+/// Runs the programs of a directory of selftests.
+fn selftests(
+    plan: &Plan,
+    tier: Tier,
+    kernel: &Kernel,
+    tests: Selftests,
+    name: &str,
+) -> Result<Vec<Run>> {
     let mut boots: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let chosen = |program: &&String| match &plan.filter {
         Some(filter) => program.contains(filter.as_str()),
@@ -488,8 +511,8 @@ fn bc(plan: &Plan, kernel: &Kernel, source: &Path, name: &str) -> Result<Vec<Run
         let name = [name, words].join(" ");
         let name = name.trim_end().replace([' ', '=', ',', '/'], "-");
         // What keeps one guest from starting does not undo what another has found.
-        let mut run = boot(plan, kernel, &tests, words, programs, name)
-            .unwrap_or_else(|error| not_run(Tier::Bc, &error));
+        let mut run = boot(plan, tier, kernel, &tests, words, programs, name)
+            .unwrap_or_else(|error| not_run(tier, &error));
         run.name.clone_from(words);
         runs.push(run);
     }
@@ -505,6 +528,7 @@ fn bc(plan: &Plan, kernel: &Kernel, source: &Path, name: &str) -> Result<Vec<Run
 /// Runs programs in one guest, whose command line has further words.
 fn boot(
     plan: &Plan,
+    tier: Tier,
     kernel: &Kernel,
     tests: &Selftests,
     words: &str,
@@ -533,7 +557,7 @@ fn boot(
         });
     }
     let console = guest::run(kernel, script)?;
-    let mut root = ktap::parse("bc", &console.output);
+    let mut root = ktap::parse(tier.name(), &console.output);
     if root.status == Status::Skip && plan.filter.is_none() {
         // The kernel was built to have what they test.
         root.problems.push("every test was skipped".to_owned());
@@ -594,7 +618,8 @@ impl Selftests {
     /// # Errors
     ///
     /// The directory is not there, or the cache cannot be written.
-    pub fn build(source: &Path, topic: &str) -> Result<Self> {
+    pub fn build(kernel: &Built, topic: &str) -> Result<Self> {
+        let source = &kernel.source.tree;
         let dir = source.join("tools/testing/selftests").join(topic);
         let makefile = fs::read_to_string(dir.join("Makefile"))
             .with_context(|| dir.join("Makefile").display().to_string())?;
@@ -629,9 +654,17 @@ impl Selftests {
             .join(format!("{topic}-{:016x}", hasher.finish()));
         fs::create_dir_all(&output).with_context(|| output.display().to_string())?;
         let _lock = Lock::exclusive(&format!("selftests-{topic}"))?;
+        let mut headers = None;
+        if makefile.contains("KHDR_INCLUDES") {
+            // Those that this kernel has for programs, as the Makefile above these would see to.
+            let make = kernel::make(&sh, source, &kernel.build, kernel.config.into())?;
+            cmd::run(make.args(["--silent", "headers"])).ok()?;
+            let path = kernel.build.join("usr/include");
+            headers = Some(format!("KHDR_INCLUDES=-isystem {}", path.display()));
+        }
         let command = cmd!(
             sh,
-            "make --silent --keep-going --no-print-directory -C {dir} OUTPUT={output} USERLDFLAGS=-static {args...}"
+            "make --silent --keep-going --no-print-directory -C {dir} OUTPUT={output} USERLDFLAGS=-static {headers...} {args...}"
         );
         let made = cmd::run(toolchain::isolate(command)?)
             .log(paths::logs().join(format!("selftests-{topic}.log")))
@@ -803,16 +836,19 @@ mod tests {
 
     #[test]
     fn tiers_and_machines() {
-        assert_eq!(jobs(&[]), "host, kunit on um, bc on um, bc on qemu");
+        assert_eq!(
+            jobs(&[]),
+            "host, kunit on um, bc on um, bc on qemu, ckpt on qemu"
+        );
         assert_eq!(jobs(&["bc"]), "bc on um, bc on qemu");
         assert_eq!(jobs(&["kunit", "host"]), "kunit on um, host");
         assert_eq!(jobs(&["bc", "--on", "qemu"]), "bc on qemu");
         assert_eq!(jobs(&["--on", "um"]), "kunit on um, bc on um");
-        assert_eq!(jobs(&["--on", "qemu"]), "bc on qemu");
-        assert_eq!(jobs(&["--kcsan"]), "bc on qemu-kcsan");
+        assert_eq!(jobs(&["--on", "qemu"]), "bc on qemu, ckpt on qemu");
+        assert_eq!(jobs(&["--kcsan"]), "bc on qemu-kcsan, ckpt on qemu-kcsan");
         assert_eq!(
             jobs(&["--debug"]),
-            "kunit on um-debug, bc on um-debug, bc on qemu-debug"
+            "kunit on um-debug, bc on um-debug, bc on qemu-debug, ckpt on qemu-debug"
         );
         assert_eq!(jobs(&["bc", "--kcsan"]), "bc on qemu-kcsan");
         let twice = ["bc", "--on", "um", "--on", "qemu", "--on", "um"];
@@ -823,6 +859,7 @@ mod tests {
             &["a", "bc"],
             &["--kcsan", "--on", "um"],
             &["kunit", "--kcsan"],
+            &["ckpt", "--on", "um"],
         ] {
             let error = plan(wrong).unwrap_err();
             assert_eq!(exit::of(&error), Exit::Usage, "{wrong:?}");

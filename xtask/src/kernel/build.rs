@@ -2,8 +2,8 @@
 
 //! Incremental builds, one directory per base and configuration.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use xshell::Shell;
 
-use super::{Arch, Base, Config, Flavour, Other, Variant, config, fetch, hash, sync};
+use super::{Arch, Base, Config, Flavour, Other, Series, Variant, config, fetch, hash, sync};
 use crate::exit::{Exit, Failure};
 use crate::lock::Lock;
 use crate::progress::{Bar, Unit, detail};
@@ -89,14 +89,15 @@ fn prepare_all(base: &Base, configs: &[Config]) -> Result<Vec<Prepared>> {
     let (base, pristine) = fetch::resolve(base)?;
     let version = super::version(&pristine)?;
     // A second lock on a tree that has changed meanwhile would wait for the first.
-    let mut sources: BTreeMap<bool, Rc<sync::Source>> = BTreeMap::new();
+    let mut sources: HashMap<Option<Series>, Rc<sync::Source>> = HashMap::new();
     let mut prepared = Vec::new();
     for config in configs {
         let patched = config.flavour != Flavour::Unpatched;
-        let source = match sources.entry(patched) {
+        let series = patched.then_some(config.series);
+        let source = match sources.entry(series) {
             Entry::Occupied(entry) => entry.get().clone(),
             Entry::Vacant(entry) => entry
-                .insert(Rc::new(sync::ensure(&base, &pristine, patched)?))
+                .insert(Rc::new(sync::ensure(&base, &pristine, series)?))
                 .clone(),
         };
         prepared.push(Prepared {
@@ -185,13 +186,13 @@ pub struct Compiled {
 /// # Errors
 ///
 /// As [`configure`]; also a compiler error (findings).
-pub fn compile(base: &Base, other: Other, stale: &[String]) -> Result<Compiled> {
+pub fn compile(base: &Base, series: Series, other: Other, stale: &[String]) -> Result<Compiled> {
     let (base, pristine) = fetch::resolve(base)?;
     let prepared = Prepared {
-        source: Rc::new(sync::ensure(&base, &pristine, true)?),
+        source: Rc::new(sync::ensure(&base, &pristine, Some(series))?),
         name: base.name(),
-        variant: other.into(),
-        wanted: config::wanted(&other, &super::version(&pristine)?)?,
+        variant: (series, other).into(),
+        wanted: config::wanted(&(series, other), &super::version(&pristine)?)?,
         base,
     };
     let lock = Lock::exclusive(&prepared.lock_name())?;

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use xshell::Shell;
 
 use super::sync::Source;
-use super::{Arch, Config, Flavour, Other, Variant, hash};
+use super::{Arch, Config, Flavour, Other, Series, Variant, hash};
 use crate::exit::{Exit, Failure};
 use crate::progress::detail;
 use crate::{cmd, paths, toolchain};
@@ -24,24 +24,27 @@ fn fragments(config: &Config, version: &str) -> Vec<PathBuf> {
     let dir = paths::repo().join("xtask/config");
     let arch = config.arch.name();
     let mut fragments = common(arch, version);
-    let topic = paths::repo().join(super::TOPIC);
     let flavour = match config.flavour {
         Flavour::Unpatched | Flavour::Off => return fragments,
         Flavour::Default => None,
         Flavour::Debug => Some("debug"),
         Flavour::Kcsan => Some("kcsan"),
     };
-    fragments.push(topic.join("bc.config"));
-    // KUnit runs under UML only, and the other kernels are the leaner for it.
-    if config.arch == Arch::Um {
-        fragments.push(topic.join("kunit.config"));
-    }
+    fragments.extend(of_series(config.series, config.arch == Arch::Um));
     if let Some(flavour) = flavour {
         fragments.push(dir.join(format!("{flavour}.config")));
         // What a flavour needs on one architecture only.
         let special = dir.join(format!("{arch}-{flavour}.config"));
         fragments.extend(special.exists().then_some(special));
     }
+    fragments
+}
+
+/// The fragments of a series. KUnit runs under UML only, and the other kernels are the leaner for it.
+fn of_series(series: Series, kunit: bool) -> Vec<PathBuf> {
+    let unit = series.dir().join("kunit.config");
+    let mut fragments = vec![series.dir().join(format!("{}.config", series.name()))];
+    fragments.extend((kunit && unit.exists()).then_some(unit));
     fragments
 }
 
@@ -60,17 +63,13 @@ fn common(arch: &str, version: &str) -> Vec<PathBuf> {
 }
 
 /// The fragments of what is compiled only: everything that the series has is on.
-fn fragments_of(other: Other, version: &str) -> Vec<PathBuf> {
+fn fragments_of(series: Series, other: Other, version: &str) -> Vec<PathBuf> {
     let mut fragments = match other {
         Other::Gcc => common(Arch::Qemu.name(), version),
         Other::Arm64 => common("arm64", version),
     };
-    let topic = paths::repo().join(super::TOPIC);
-    fragments.extend([
-        paths::repo().join("xtask/config/compile.config"),
-        topic.join("bc.config"),
-        topic.join("kunit.config"),
-    ]);
+    fragments.push(paths::repo().join("xtask/config/compile.config"));
+    fragments.extend(of_series(series, true));
     fragments
 }
 
@@ -82,7 +81,7 @@ fn fragments_of(other: Other, version: &str) -> Vec<PathBuf> {
 pub fn wanted(variant: &(impl Copy + Into<Variant>), version: &str) -> Result<String> {
     let fragments = match (*variant).into() {
         Variant::Guest(config) => fragments(&config, version),
-        Variant::Other(other) => fragments_of(other, version),
+        Variant::Other(series, other) => fragments_of(series, other, version),
     };
     let mut symbols = Symbols::new();
     for path in fragments {
@@ -292,13 +291,17 @@ mod tests {
     #[test]
     fn the_fragments_of_the_repository_merge() {
         for other in [Other::Gcc, Other::Arm64] {
-            let text = super::wanted(&other, "7.3.4").unwrap();
+            let text = super::wanted(&(Series::Bc, other), "7.3.4").unwrap();
             assert!(text.contains("CONFIG_CGROUP_BC_KUNIT_TEST=y"), "{text}");
         }
         for arch in [Arch::Um, Arch::Qemu] {
             for flavour in [Flavour::Default, Flavour::Debug, Flavour::Kcsan] {
                 for version in ["7.3.4", "7.2", "6.12.1-rc1"] {
-                    super::wanted(&Config { arch, flavour }, version).unwrap();
+                    let config = Config {
+                        flavour,
+                        ..Config::new(arch)
+                    };
+                    super::wanted(&config, version).unwrap();
                 }
             }
         }

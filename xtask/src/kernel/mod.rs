@@ -16,10 +16,8 @@ use anyhow::{Context, Result};
 use xshell::{Cmd, Shell, cmd};
 
 use crate::exit::{Exit, Failure};
+use crate::paths;
 use crate::toolchain::{self, Compiler};
-
-/// The directory of the series that kernels are built with.
-const TOPIC: &str = "patches/bc";
 
 /// The kernel that the series is applied to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +50,68 @@ impl Base {
         match self {
             Base::V7_3 => Some(Base::V7_2),
             Base::V7_2 | Base::Tree(_) => None,
+        }
+    }
+}
+
+/// The series that a kernel is built with. Each is sent by itself, so each has a source tree of its own,
+/// the tip of what is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum Series {
+    /// The controller.
+    #[default]
+    Bc,
+    /// The checkpoint engine.
+    Ckpt,
+}
+
+impl Series {
+    /// The name of its directories.
+    pub fn name(self) -> &'static str {
+        match self {
+            Series::Bc => "bc",
+            Series::Ckpt => "ckpt",
+        }
+    }
+
+    /// The series of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Series::Bc, Series::Ckpt]
+            .into_iter()
+            .find(|series| series.name() == name)
+    }
+
+    /// The directory of its patches.
+    pub fn dir(self) -> PathBuf {
+        paths::repo().join("patches").join(self.name())
+    }
+
+    /// Where the smallest kernel runs that can have it.
+    pub fn home(self) -> Arch {
+        match self {
+            Series::Bc => Arch::Um,
+            Series::Ckpt => Arch::Qemu,
+        }
+    }
+
+    /// Whether the series can be built for this.
+    ///
+    /// # Errors
+    ///
+    /// It cannot.
+    pub fn check(self, arch: Arch) -> Result<()> {
+        if (self, arch) != (Series::Ckpt, Arch::Um) {
+            return Ok(());
+        }
+        let what = "user-mode Linux has no registers that could be saved";
+        Err(Failure::new(Exit::Usage, what).fix("say --on qemu").into())
+    }
+
+    /// The name of a tree or kernel that has the series; the first one is not mentioned.
+    fn suffix(self, name: String) -> String {
+        match self {
+            Series::Bc => name,
+            Series::Ckpt => format!("{name}-ckpt"),
         }
     }
 }
@@ -95,7 +155,7 @@ impl Arch {
 /// What kind of kernel is built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flavour {
-    /// The patched kernel with the controller.
+    /// The patched kernel.
     #[default]
     Default,
     /// The same with the debug checks.
@@ -111,6 +171,8 @@ pub enum Flavour {
 /// One kernel configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// What it is patched with.
+    pub series: Series,
     /// Where the kernel runs.
     pub arch: Arch,
     /// What kind of kernel it is.
@@ -118,24 +180,30 @@ pub struct Config {
 }
 
 impl Config {
-    /// A configuration of the default flavour.
+    /// A configuration of the default flavour, with the controller.
     pub fn new(arch: Arch) -> Self {
+        Self::of(Series::Bc, arch)
+    }
+
+    /// A configuration of the default flavour.
+    pub fn of(series: Series, arch: Arch) -> Self {
         Self {
+            series,
             arch,
             flavour: Flavour::Default,
         }
     }
 
-    /// The name in directories and reports: `um`, `qemu-debug`.
+    /// The name in directories and reports: `um`, `qemu-debug`, `qemu-ckpt`.
     pub fn name(&self) -> String {
         let arch = self.arch.name();
-        match self.flavour {
+        self.series.suffix(match self.flavour {
             Flavour::Default => arch.into(),
             Flavour::Debug => format!("{arch}-debug"),
             Flavour::Kcsan => format!("{arch}-kcsan"),
             Flavour::Unpatched => format!("{arch}-unpatched"),
             Flavour::Off => format!("{arch}-off"),
-        }
+        })
     }
 }
 
@@ -154,7 +222,7 @@ pub enum Variant {
     /// A kernel for guests.
     Guest(Config),
     /// Something that is compiled only.
-    Other(Other),
+    Other(Series, Other),
 }
 
 impl From<Config> for Variant {
@@ -163,9 +231,9 @@ impl From<Config> for Variant {
     }
 }
 
-impl From<Other> for Variant {
-    fn from(other: Other) -> Self {
-        Self::Other(other)
+impl From<(Series, Other)> for Variant {
+    fn from((series, other): (Series, Other)) -> Self {
+        Self::Other(series, other)
     }
 }
 
@@ -174,8 +242,8 @@ impl Variant {
     pub fn name(self) -> String {
         match self {
             Variant::Guest(config) => config.name(),
-            Variant::Other(Other::Gcc) => "gcc".into(),
-            Variant::Other(Other::Arm64) => "arm64".into(),
+            Variant::Other(series, Other::Gcc) => series.suffix("gcc".into()),
+            Variant::Other(series, Other::Arm64) => series.suffix("arm64".into()),
         }
     }
 
@@ -183,16 +251,16 @@ impl Variant {
     pub fn arch(self) -> &'static str {
         match self {
             Variant::Guest(config) => config.arch.kbuild(),
-            Variant::Other(Other::Gcc) => Arch::Qemu.kbuild(),
-            Variant::Other(Other::Arm64) => "arm64",
+            Variant::Other(_, Other::Gcc) => Arch::Qemu.kbuild(),
+            Variant::Other(_, Other::Arm64) => "arm64",
         }
     }
 
     /// What compiles the C code.
     pub fn compiler(self) -> Compiler {
         match self {
-            Variant::Guest(_) | Variant::Other(Other::Arm64) => Compiler::Clang,
-            Variant::Other(Other::Gcc) => Compiler::Gcc,
+            Variant::Guest(_) | Variant::Other(_, Other::Arm64) => Compiler::Clang,
+            Variant::Other(_, Other::Gcc) => Compiler::Gcc,
         }
     }
 }
@@ -252,10 +320,19 @@ mod tests {
 
     #[test]
     fn names_tell_arch_and_flavour() {
-        let name = |arch, flavour| Config { arch, flavour }.name();
+        let name = |arch, flavour| {
+            let series = Series::Bc;
+            let config = Config {
+                series,
+                arch,
+                flavour,
+            };
+            config.name()
+        };
         assert_eq!(name(Arch::Um, Flavour::Default), "um");
         assert_eq!(name(Arch::Qemu, Flavour::Kcsan), "qemu-kcsan");
         assert_eq!(name(Arch::Qemu, Flavour::Off), "qemu-off");
+        assert_eq!(Config::of(Series::Ckpt, Arch::Qemu).name(), "qemu-ckpt");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
-use super::{Base, hash};
+use super::{Base, Series, hash};
 use crate::lock::Lock;
 use crate::progress::{Bar, Unit};
 use crate::{cmd, paths, series, space};
@@ -36,25 +36,24 @@ pub struct Source {
     _lock: Option<Lock>,
 }
 
-/// Brings the source tree of `base` up to date: with the series, or without for comparisons.
+/// Brings the source tree of `base` up to date: with a series, or without for comparisons.
 ///
 /// # Errors
 ///
 /// The base or the cache cannot be read or written, or the series does not compose.
-pub fn ensure(base: &Base, pristine: &Path, patched: bool) -> Result<Source> {
-    let name = match (base, patched) {
-        (_, true) => base.name(),
-        (Base::Tree(_), false) => format!("{}-unpatched", base.name()),
+pub fn ensure(base: &Base, pristine: &Path, series: Option<Series>) -> Result<Source> {
+    let name = match (base, series) {
+        (_, Some(series)) => series.suffix(base.name()),
+        (Base::Tree(_), None) => format!("{}-unpatched", base.name()),
         // The fetched tree is already what is wanted, and kbuild never writes to a source tree.
-        (_, false) => {
+        (_, None) => {
             let files = walk(pristine, &never)?;
             return Ok(Source::new(pristine.to_owned(), &files, None));
         }
     };
-    let overlay = if patched {
-        series::tip_files(&paths::repo().join(super::TOPIC), pristine)?
-    } else {
-        Overlay::new()
+    let overlay = match series {
+        Some(series) => series::tip_files(&series.dir(), pristine)?,
+        None => Overlay::new(),
     };
     lay(base, pristine, &name, &overlay)
 }

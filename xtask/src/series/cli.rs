@@ -12,7 +12,7 @@ use super::check::{self, Subject};
 use super::report::{self, Outcome, Row};
 use super::{as_finding, compile, each, load, mail, refresh};
 use crate::exit::{Exit, Failure};
-use crate::kernel::{Base, Other, fetch, sync};
+use crate::kernel::{Base, Other, Series, fetch, sync};
 use crate::{paths, toolchain};
 
 /// What to do with a series.
@@ -179,6 +179,11 @@ fn run_refresh(args: &Refresh, base: &Base, json: bool) -> Result<()> {
 
 fn run_check(args: &Check, bases: &[Base], json: bool) -> Result<()> {
     let dir = topic_dir(&args.topic);
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let series = Series::named(&name).ok_or_else(|| {
+        let what = format!("no kernel is built with a series called `{name}`");
+        Failure::new(Exit::Usage, what).fix("cargo xtask series check bc")
+    })?;
     // All of them first: a base that cannot be had should not end a run that took long.
     let mut trees: Vec<(Base, PathBuf)> = Vec::new();
     for base in bases {
@@ -206,21 +211,21 @@ fn run_check(args: &Check, bases: &[Base], json: bool) -> Result<()> {
         let subject = Subject::new(&topic, &composed, tree)?;
         rows.push(subject.git_am()?);
         rows.push(subject.patch()?);
-        let source = sync::ensure(base, tree, true)?;
+        let source = sync::ensure(base, tree, Some(series))?;
         rows.push(subject.test_tree(&source.tree, !matches!(base, Base::Tree(_)))?);
         drop(source);
         rows.push(subject.rustfmt(&rustfmt())?);
         let (row, allow) = subject.checkpatch()?;
         rows.push(row);
         allow_lists.push(allow);
-        rows.push(each::clippy(&composed, base)?);
+        rows.push(each::clippy(&composed, base, series)?);
         if args.compile && at == 0 {
             for other in [Other::Gcc, Other::Arm64] {
-                rows.push(compile::tip(&composed, base, other)?);
+                rows.push(compile::tip(&composed, base, series, other)?);
             }
         }
         if args.each && at == 0 {
-            rows.push(each::commits(&topic, &composed, base)?);
+            rows.push(each::commits(&topic, &composed, base, series)?);
         }
     }
     if let [first, rest @ ..] = allow_lists.as_slice() {

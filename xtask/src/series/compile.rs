@@ -13,7 +13,7 @@ use super::check;
 use super::compose::Composed;
 use super::each::{Proof, diagnostics, finding};
 use super::report::Row;
-use crate::kernel::{Base, Other, Variant, build, config};
+use crate::kernel::{Base, Other, Series, Variant, build, config};
 use crate::toolchain::{self, Compiler};
 
 /// Parts of the tree that are no part of the kernel.
@@ -24,9 +24,9 @@ const APART: [&str; 3] = ["Documentation", "scripts", "tools"];
 /// # Errors
 ///
 /// Whatever is not the series' fault.
-pub fn tip(composed: &Composed, base: &Base, other: Other) -> Result<Row> {
+pub fn tip(composed: &Composed, base: &Base, series: Series, other: Other) -> Result<Row> {
     let version = &composed.version;
-    let variant = Variant::from(other);
+    let variant = Variant::from((series, other));
     let check = match other {
         Other::Gcc => "compile gcc",
         Other::Arm64 => "compile arm64",
@@ -49,14 +49,14 @@ pub fn tip(composed: &Composed, base: &Base, other: Other) -> Result<Row> {
         toolchain::version(&compiler).map_or(String::new(), |version| format!(" {version}")),
     );
     let row = |findings| Row::ran(version, check, detail, findings);
-    let wanted = config::wanted(&other, version)?;
+    let wanted = config::wanted(&(series, other), version)?;
     let what = format!("compile-{}", variant.name());
-    let proof = Proof::new(&what, composed, base, other, composed.tip(), &wanted)?;
+    let proof = Proof::new(&what, composed, base, variant, composed.tip(), &wanted)?;
     if files.is_empty() || proof.is_there() {
         return Ok(row(Vec::new()));
     }
     eprintln!("compiling {} ...", variant.name());
-    let findings = match build::compile(base, other, &stale(&files)) {
+    let findings = match build::compile(base, series, other, &stale(&files)) {
         Ok(compiled) => {
             let mut findings = diagnostics(&compiled.text, &sources);
             findings.extend(warnings(&compiled.text, &sources));

@@ -15,20 +15,20 @@ use super::report::Row;
 use super::topic::Topic;
 use crate::exit::{self, Exit};
 use crate::guest::{self, Console, Script};
-use crate::kernel::{Arch, Base, Config, Variant, build, config, sync};
+use crate::kernel::{Base, Config, Series, Variant, build, config, sync};
 use crate::ktap::strip_log_prefix;
 use crate::{paths, toolchain};
 
 /// What the guest prints when it is up.
 const MARK: &str = "this commit boots";
 
-/// Composes, builds and boots every commit under UML.
+/// Composes, builds and boots every commit where the series is at home.
 ///
 /// # Errors
 ///
 /// Whatever is not the series' fault.
-pub fn commits(topic: &Topic, composed: &Composed, base: &Base) -> Result<Row> {
-    let config = Config::new(Arch::Um);
+pub fn commits(topic: &Topic, composed: &Composed, base: &Base, series: Series) -> Result<Row> {
+    let config = Config::of(series, series.home());
     let wanted = config::wanted(&config, &composed.version)?;
     let count = topic.patches.len();
     let (mut findings, mut earlier) = (Vec::new(), 0);
@@ -52,7 +52,8 @@ pub fn commits(topic: &Topic, composed: &Composed, base: &Base) -> Result<Row> {
             Err(error) => findings.push(format!("{}: {}", patch.name, finding(error)?)),
         }
     }
-    let detail = format!("{count} commits built and booted under UML, {earlier} of them earlier");
+    let place = config.arch.name();
+    let detail = format!("{count} commits built and booted on {place}, {earlier} of them earlier");
     Ok(Row::ran(&composed.version, "each commit", detail, findings))
 }
 
@@ -93,8 +94,8 @@ fn trouble(run: &Console) -> Vec<String> {
 /// # Errors
 ///
 /// Whatever is not the series' fault.
-pub fn clippy(composed: &Composed, base: &Base) -> Result<Row> {
-    let config = Config::new(Arch::Um);
+pub fn clippy(composed: &Composed, base: &Base, series: Series) -> Result<Row> {
+    let config = Config::of(series, series.home());
     let changed = super::check::changed(&composed.before, composed.tip());
     let rust: Vec<&PathBuf> = changed
         .map(|(path, _)| path)

@@ -84,6 +84,7 @@ fn kbuild(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     let suffix = path.extension().and_then(|suffix| suffix.to_str());
     !path.starts_with("tests")
+        && !path.starts_with("host")
         && (matches!(name, Some("Makefile" | "Kconfig" | "Kconfig.test"))
             || matches!(suffix, Some("rs" | "c" | "h")))
 }

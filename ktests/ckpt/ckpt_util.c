@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the tests of /dev/ckpt share: subjects, which are saved and restored,
+ * and the verbs.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/ckpt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+#include "cgroup_util.h"
+#include "ckpt_util.h"
+
+#define BUFFER	(256 * 1024)
+
+static const char *skip_reason;
+static char root[PATH_MAX];
+static int numbers = -1;
+
+bool ckpt_differs(long got, long want, const char *what, const char *file,
+		  int line)
+{
+	if (got == want)
+		return false;
+
+	ksft_print_msg("%s:%d: %s is %ld, not %ld\n", file, line, what, got,
+		       want);
+	return true;
+}
+
+int ckpt_skip(const char *reason)
+{
+	skip_reason = reason;
+	return KSFT_SKIP;
+}
+
+/* Numbers: a file that the subject has open, and the test opens each time. */
+
+void ckpt_tell(int at, long value)
+{
+	if (pwrite(numbers, &value, sizeof(value), at * sizeof(value)) !=
+	    sizeof(value))
+		_exit(100);
+}
+
+long ckpt_told(struct ckpt_subject *subject, int at)
+{
+	char path[PATH_MAX];
+	long value = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/numbers", subject->dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return LONG_MIN;
+	if (pread(fd, &value, sizeof(value), at * sizeof(value)) < 0)
+		value = LONG_MIN;
+	close(fd);
+	return value;
+}
+
+long ckpt_await(struct ckpt_subject *subject, int at, long least)
+{
+	long value = 0;
+	int i;
+
+	for (i = 0; i < CKPT_POLL_TIMES; i++) {
+		value = ckpt_told(subject, at);
+		if (value >= least)
+			return value;
+		usleep(CKPT_POLL_USEC);
+	}
+	ksft_print_msg("number %d stays %ld, below %ld\n", at, value, least);
+	return LONG_MIN;
+}
+
+/* Subjects */
+
+static void serve(struct ckpt_subject *subject, ckpt_fn fn)
+{
+	char path[PATH_MAX];
+	int null, fd;
+
+	prctl(PR_SET_PDEATHSIG, 0);
+	if (setsid() < 0 || cg_enter_current(subject->cgroup))
+		_exit(101);
+	null = open("/dev/null", O_RDWR);
+	for (fd = 0; fd < 3; fd++)
+		dup2(null, fd);
+	close_range(3, ~0U, 0);
+	snprintf(path, sizeof(path), "%s/numbers", subject->dir);
+	numbers = open(path, O_RDWR | O_CREAT, 0600);
+	if (numbers < 0 || chdir(subject->dir))
+		_exit(102);
+	fn();
+	_exit(103);
+}
+
+static int begin(struct ckpt_subject *subject, ckpt_fn fn)
+{
+	memset(subject, 0, sizeof(*subject));
+	strcpy(subject->dir, "/tmp/ckpt_XXXXXX");
+	if (!mkdtemp(subject->dir))
+		return -errno;
+	subject->cgroup = cg_name(root, "ckpt_subject");
+	if (!subject->cgroup)
+		return -ENOMEM;
+	rmdir(subject->cgroup);
+	if (cg_create(subject->cgroup))
+		return -errno;
+	subject->pid = fork();
+	if (!subject->pid)
+		serve(subject, fn);
+	return subject->pid < 0 ? -errno : 0;
+}
+
+static int end(struct ckpt_subject *subject, int ret)
+{
+	char command[PATH_MAX];
+	int i;
+
+	for (i = 0; subject->cgroup && rmdir(subject->cgroup) && errno != ENOENT; i++) {
+		if (i == CKPT_POLL_TIMES) {
+			ksft_print_msg("cannot remove %s\n", subject->cgroup);
+			ret = KSFT_FAIL;
+			break;
+		}
+		cg_killall(subject->cgroup);
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+		usleep(CKPT_POLL_USEC);
+	}
+	free(subject->cgroup);
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+	snprintf(command, sizeof(command), "rm -rf %s", subject->dir);
+	if (subject->dir[0] && system(command))
+		ret = KSFT_FAIL;
+	return ret;
+}
+
+/* Verbs */
+
+static int fail(int session, const char *verb)
+{
+	char text[4096];
+	struct ckpt_why why = {
+		.text = (unsigned long)text,
+		.size = sizeof(text) - 1,
+	};
+	int err = errno;
+	char *line, *state;
+
+	ksft_print_msg("%s: %s\n", verb, strerror(err));
+	if (!ioctl(session, CKPT_WHY, &why)) {
+		text[why.length < why.size ? why.length : why.size] = '\0';
+		for (line = strtok_r(text, "\n", &state); line;
+		     line = strtok_r(NULL, "\n", &state))
+			ksft_print_msg("  %s\n", line);
+	}
+	return -err;
+}
+
+int ckpt_open(void)
+{
+	int session = open("/dev/ckpt", O_RDWR | O_CLOEXEC);
+
+	return session < 0 ? -errno : session;
+}
+
+int ckpt_check(int session, struct ckpt_subject *subject)
+{
+	int cgroup = open(subject->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int ret = ioctl(session, CKPT_CHECK, cgroup) ? -errno : 0;
+
+	close(cgroup);
+	return ret;
+}
+
+/* Is it in the explanation of the last call? */
+bool ckpt_explains(int session, const char *text)
+{
+	char said[4096];
+	struct ckpt_why why = {
+		.text = (unsigned long)said,
+		.size = sizeof(said) - 1,
+	};
+
+	if (ioctl(session, CKPT_WHY, &why) || why.length > why.size)
+		return false;
+	said[why.length] = '\0';
+	if (strstr(said, text))
+		return true;
+	ksft_print_msg("`%s' is not in: %s\n", text, said);
+	return false;
+}
+
+int ckpt_suspend(int session, struct ckpt_subject *subject)
+{
+	struct ckpt_suspend args = { .timeout = 10000 };
+	int ret;
+
+	args.cgroup = open(subject->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ret = ioctl(session, CKPT_SUSPEND, &args) ? fail(session, "suspend") : 0;
+	close(args.cgroup);
+	return ret;
+}
+
+int ckpt_dump(int session, const char *image)
+{
+	static char buffer[BUFFER];
+	ssize_t len;
+	int fd, ret = 0;
+
+	if (ioctl(session, CKPT_DUMP))
+		return fail(session, "dump");
+	fd = open(image, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	while ((len = read(session, buffer, sizeof(buffer))) > 0) {
+		if (write(fd, buffer, len) != len) {
+			ret = -EIO;
+			break;
+		}
+	}
+	if (len < 0)
+		ret = fail(session, "read");
+	close(fd);
+	return ret;
+}
+
+int ckpt_resume(int session)
+{
+	return ioctl(session, CKPT_RESUME) ? fail(session, "resume") : 0;
+}
+
+int ckpt_kill(int session)
+{
+	return ioctl(session, CKPT_KILL) ? fail(session, "kill") : 0;
+}
+
+void ckpt_bury(void)
+{
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+}
+
+int ckpt_restore(int session, struct ckpt_subject *subject, const char *image)
+{
+	struct ckpt_restore args = { };
+	int ret = 0;
+
+	args.image = open(image, O_RDONLY | O_CLOEXEC);
+	args.cgroup = open(subject->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (ioctl(session, CKPT_RESTORE, &args))
+		ret = fail(session, "restore");
+	else if (differs(args.pid, subject->pid))
+		ret = -ESRCH;
+	close(args.cgroup);
+	close(args.image);
+	return ret;
+}
+
+int ckpt_cycle(struct ckpt_subject *subject)
+{
+	char image[PATH_MAX];
+	int session, ret;
+
+	session = ckpt_open();
+	if (session < 0) {
+		ksft_perror("/dev/ckpt");
+		return session;
+	}
+	snprintf(image, sizeof(image), "%s/image", subject->dir);
+	ret = ckpt_suspend(session, subject) ?:
+	      ckpt_dump(session, image) ?:
+	      ckpt_kill(session);
+	if (!ret)
+		ckpt_bury();
+	ret = ret ?: ckpt_restore(session, subject, image) ?: ckpt_resume(session);
+	close(session);
+	return ret;
+}
+
+int ckpt_main(const struct ckpt_test *tests, size_t nr)
+{
+	size_t i;
+
+	ksft_print_header();
+	if (geteuid())
+		ksft_exit_skip("the tests need root\n");
+	if (cg_find_unified_root(root, sizeof(root), NULL))
+		ksft_exit_skip("cgroup v2 isn't mounted\n");
+	if (access("/dev/ckpt", F_OK))
+		ksft_exit_skip("there is no /dev/ckpt\n");
+
+	/* The children of subjects come here, so that they are buried. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+
+	ksft_set_plan(nr);
+	for (i = 0; i < nr; i++) {
+		struct ckpt_subject subject;
+		int ret = KSFT_FAIL;
+
+		skip_reason = "no reason given";
+		if (!begin(&subject, tests[i].fn))
+			ret = tests[i].check(&subject);
+		else
+			ksft_perror("the subject");
+		ret = end(&subject, ret);
+		if (ret == KSFT_SKIP)
+			ksft_test_result_code(ret, tests[i].name, "%s",
+					      skip_reason);
+		else
+			ksft_test_result_code(ret, tests[i].name, NULL);
+	}
+	ksft_finished();
+}

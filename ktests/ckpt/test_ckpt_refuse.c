@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What cannot be saved is refused, by name, and the subject goes on. */
+#include <fcntl.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+#include "ckpt_util.h"
+
+#define READY	1
+
+/* Tell that everything is there, and then again and again that we live. */
+static void live(void)
+{
+	long n;
+
+	for (n = READY; ; n++) {
+		ckpt_tell(0, n);
+		usleep(1000);
+	}
+}
+
+/* Neither the check nor the dump takes it, both say why, and it goes on. */
+static int refused(struct ckpt_subject *subject, const char *why)
+{
+	char image[PATH_MAX], text[128];
+	int session, ret = KSFT_FAIL;
+	long before;
+
+	if (ckpt_await(subject, 0, READY) < 0)
+		return KSFT_FAIL;
+	session = ckpt_open();
+	if (session < 0)
+		return KSFT_FAIL;
+	snprintf(text, sizeof(text), "pid %d%s", subject->pid, why);
+	if (differs(ckpt_check(session, subject), -EOPNOTSUPP) ||
+	    unmet(ckpt_explains(session, text)))
+		goto out;
+
+	snprintf(image, sizeof(image), "%s/image", subject->dir);
+	if (differs(ckpt_suspend(session, subject), 0) ||
+	    differs(ckpt_dump(session, image), -EOPNOTSUPP) ||
+	    unmet(access(image, F_OK)) ||
+	    differs(ckpt_resume(session), 0))
+		goto out;
+	before = ckpt_told(subject, 0);
+	if (ckpt_await(subject, 0, before + 5) > 0)
+		ret = KSFT_PASS;
+out:
+	close(session);
+	return ret;
+}
+
+#define REFUSED(name, why, ...) \
+	static void name(void) \
+	{ \
+		__VA_ARGS__; \
+		live(); \
+	} \
+	static int test_refuses_##name(struct ckpt_subject *subject) \
+	{ \
+		return refused(subject, why); \
+	}
+
+static void *idle(void *arg)
+{
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static int fds[2];
+static pthread_t thread;
+static timer_t timer;
+static struct itimerval often = { .it_value.tv_sec = 1000 };
+static sigset_t usr1;
+
+/* The subject has 0 to 2, and 3 for its numbers. */
+REFUSED(deleted, " fd 4: a deleted file", open("gone", O_RDWR | O_CREAT, 0600); unlink("gone"))
+REFUSED(epoll, " fd 4: a file without a name (anon_inode:[eventpoll])", epoll_create1(0))
+REFUSED(eventfd_, " fd 4: a file without a name (anon_inode:[eventfd])", eventfd(0, 0))
+REFUSED(handler_of_file, " fd 3: a file that sends signals", fcntl(3, F_SETOWN, getpid()))
+REFUSED(itimer, ": interval timers", setitimer(ITIMER_REAL, &often, NULL))
+REFUSED(nice_, ": a scheduling policy or priority of its own", setpriority(PRIO_PROCESS, 0, 5))
+REFUSED(parent_death, ": a signal for the death of its parent", prctl(PR_SET_PDEATHSIG, SIGHUP))
+REFUSED(pending, ": pending signals", sigaddset(&usr1, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &usr1, NULL); raise(SIGUSR1))
+REFUSED(pipe_, " fd 4: a pipe", pipe(fds) ? _exit(1) : (void)0)
+REFUSED(posix_timer, ": POSIX timers", timer_create(CLOCK_MONOTONIC, NULL, &timer))
+REFUSED(proc, " fd 4: a file of proc", open("/proc/self/maps", O_RDONLY))
+REFUSED(socket_, " fd 4: a socket", socket(AF_UNIX, SOCK_STREAM, 0))
+REFUSED(subreaper, ": being a subreaper", prctl(PR_SET_CHILD_SUBREAPER, 1))
+REFUSED(threads, ": several threads", pthread_create(&thread, NULL, idle, NULL))
+REFUSED(device, " fd 4: a device", open("/dev/kmsg", O_RDONLY))
+
+#define T(x) { x, test_refuses_##x, "test_refuses_" #x }
+static const struct ckpt_test tests[] = {
+	T(deleted),
+	T(device),
+	T(epoll),
+	T(eventfd_),
+	T(handler_of_file),
+	T(itimer),
+	T(nice_),
+	T(parent_death),
+	T(pending),
+	T(pipe_),
+	T(posix_timer),
+	T(proc),
+	T(socket_),
+	T(subreaper),
+	T(threads),
+};
+
+#undef T
+
+int main(void)
+{
+	return ckpt_main(tests, ARRAY_SIZE(tests));
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * /dev/ckpt: checkpoint and restore of containers.
+ *
+ * One open of the device is one session, which has one container at a time.
+ * See Documentation/userspace-api/ckpt.rst.
+ */
+#ifndef _UAPI_LINUX_CKPT_H
+#define _UAPI_LINUX_CKPT_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/**
+ * struct ckpt_suspend - stops a container
+ * @cgroup:	descriptor of the directory of its cgroup
+ * @timeout:	how long to wait until all of its tasks are at rest, in ms
+ * @flags:	none yet; 0
+ * @reserved:	0
+ */
+struct ckpt_suspend {
+	__s32 cgroup;
+	__u32 timeout;
+	__u32 flags;
+	__u32 reserved;
+};
+
+/**
+ * struct ckpt_restore - makes a container from an image
+ * @image:	descriptor to read the image from
+ * @cgroup:	descriptor of the directory of an empty cgroup for its tasks
+ * @flags:	none yet; 0
+ * @pid:	returned: the first process
+ */
+struct ckpt_restore {
+	__s32 image;
+	__s32 cgroup;
+	__u32 flags;
+	__s32 pid;
+};
+
+/**
+ * struct ckpt_why - why the last call failed, or what it found
+ * @text:	address of a buffer for the text: lines, without a final 0
+ * @size:	its size in bytes
+ * @length:	returned: the length of the whole text in bytes
+ */
+struct ckpt_why {
+	__u64 text;
+	__u32 size;
+	__u32 length;
+};
+
+#define CKPT_IOC_MAGIC	0xBD
+
+/* Whether a container could be dumped; nothing is stopped. EOPNOTSUPP: no. */
+#define CKPT_CHECK	_IOW(CKPT_IOC_MAGIC, 0x00, __s32)
+/* Stops a container, which becomes that of the session. */
+#define CKPT_SUSPEND	_IOW(CKPT_IOC_MAGIC, 0x01, struct ckpt_suspend)
+/* Makes an image of the suspended container, which is then read from here. */
+#define CKPT_DUMP	_IO(CKPT_IOC_MAGIC, 0x02)
+/* Lets the suspended container go on. */
+#define CKPT_RESUME	_IO(CKPT_IOC_MAGIC, 0x03)
+/* Ends the suspended container. */
+#define CKPT_KILL	_IO(CKPT_IOC_MAGIC, 0x04)
+/* Makes a suspended container from an image. */
+#define CKPT_RESTORE	_IOWR(CKPT_IOC_MAGIC, 0x05, struct ckpt_restore)
+/* Explains the last call in this session. */
+#define CKPT_WHY	_IOWR(CKPT_IOC_MAGIC, 0x06, struct ckpt_why)
+
+#endif /* _UAPI_LINUX_CKPT_H */

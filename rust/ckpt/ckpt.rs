@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Checkpoint and restore of containers.
+//!
+//! C headers: [`include/uapi/linux/ckpt.h`](srctree/include/uapi/linux/ckpt.h),
+//! [`kernel/ckpt/internal.h`](srctree/kernel/ckpt/internal.h)
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `session.rs` | an open `/dev/ckpt`, and its verbs |
+//! | `container.rs` | a container that is kept frozen |
+//! | `why.rs` | the explanation of a failure |
+//! | `refuse.rs`, `refuse.c` | what cannot be saved |
+//! | `save.rs` | the metadata of an image |
+//! | `stream.rs` | the image as it is read |
+//! | `plan.rs` | an image that is restored, taken apart and checked |
+//! | `restore.rs` | the coordinator of a restore |
+//! | `rebuild.rs`, `spawn.c` | the tasks that rebuild themselves |
+//! | `image/` | the format of images |
+//! | `cgroup.c`, `task.c`, `regs.c`, `mm.c`, `pages.c`, `files.c`, `x86.c` | kernel state |
+//! | `ffi.rs` | everything that is called in C |
+//!
+//! Reference: <https://docs.kernel.org/userspace-api/ckpt.html>
+
+mod container;
+mod ffi;
+pub mod image;
+mod plan;
+mod rebuild;
+mod refuse;
+mod restore;
+mod save;
+mod session;
+mod stream;
+mod why;
+
+use ffi::crc32c;
+use kernel::{
+    miscdevice::{
+        MiscDeviceOptions,
+        MiscDeviceRegistration, //
+    },
+    prelude::*, //
+};
+use session::Session;
+
+module! {
+    type: Ckpt,
+    name: "ckpt",
+    authors: ["The beanpod project"],
+    description: "Checkpoint and restore of containers",
+    license: "GPL",
+}
+
+#[pin_data]
+struct Ckpt {
+    #[pin]
+    _device: MiscDeviceRegistration<Session>,
+}
+
+impl kernel::InPlaceModule for Ckpt {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        let options = MiscDeviceOptions { name: c"ckpt" };
+
+        try_pin_init!(Self {
+            _device <- MiscDeviceRegistration::register(options),
+        })
+    }
+}

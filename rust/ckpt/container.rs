@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A container that is kept frozen.
+
+use crate::ffi::{
+    self,
+    Cgroup,
+    TaskExt as _, //
+};
+use kernel::{
+    prelude::*,
+    sync::aref::ARef,
+    task::Task, //
+};
+
+/// The most threads that a container may have.
+const MOST: usize = 4096;
+
+/// A container that is kept frozen, and goes on when this is dropped.
+///
+/// # Invariants
+///
+/// The cgroup is held.
+pub(crate) struct Container {
+    cgroup: Cgroup,
+    /// It was restored and never ran: it ends when this is dropped.
+    unborn: bool,
+}
+
+impl Container {
+    /// Freezes a container.
+    ///
+    /// # Errors
+    ///
+    /// `ETIMEDOUT` if that takes more than so many milliseconds, `EBUSY` if somebody else holds it.
+    pub(crate) fn freeze(cgroup: Cgroup, timeout: u32) -> Result<Self> {
+        cgroup.hold()?;
+        // INVARIANT: Just held.
+        let container = Self {
+            cgroup,
+            unborn: false,
+        };
+        container.cgroup.wait(ffi::jiffies(timeout))?;
+        Ok(container)
+    }
+
+    /// Holds a cgroup whose tasks are about to run for the first time.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if somebody else holds it, `ENODEV` if it was removed.
+    pub(crate) fn unborn(cgroup: Cgroup) -> Result<Self> {
+        cgroup.hold()?;
+        // INVARIANT: Just held.
+        Ok(Self {
+            cgroup,
+            unborn: true,
+        })
+    }
+
+    /// Waits until the tasks are frozen.
+    ///
+    /// # Errors
+    ///
+    /// `ETIMEDOUT`.
+    pub(crate) fn wait(&self, timeout: u32) -> Result {
+        self.cgroup.wait(ffi::jiffies(timeout))
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(mut self) {
+        self.unborn = false;
+    }
+
+    /// Ends it.
+    pub(crate) fn kill(mut self) {
+        self.unborn = true;
+    }
+
+    /// Its threads, which are at rest.
+    ///
+    /// # Errors
+    ///
+    /// `E2BIG`, `ENOMEM`, or `EAGAIN` if one of them went on: it was killed.
+    pub(crate) fn tasks(&self) -> Result<KVec<ARef<Task>>> {
+        let tasks = tasks(&self.cgroup)?;
+        match tasks.iter().all(|task| task.settle()) {
+            true => Ok(tasks),
+            false => Err(EAGAIN),
+        }
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        if self.unborn {
+            self.cgroup.kill();
+        }
+        self.cgroup.release();
+    }
+}
+
+/// The threads of a cgroup, whatever they do.
+///
+/// # Errors
+///
+/// `E2BIG`, `ENOMEM`.
+pub(crate) fn tasks(cgroup: &Cgroup) -> Result<KVec<ARef<Task>>> {
+    cgroup.tasks(MOST)
+}

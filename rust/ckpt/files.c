@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Open files, and where a task is in the file system. */
+
+#include <linux/dcache.h>
+#include <linux/fdtable.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/fs_struct.h>
+#include <linux/namei.h>
+#include <linux/sched/task.h>
+#include <linux/shmem_fs.h>
+#include <linux/slab.h>
+#include <linux/syscalls.h>
+
+#include "internal.h"
+
+/* The first open file at or after *@fd, with a reference; NULL if there are no more. */
+struct file *ckpt_file_next(struct task_struct *task, u32 *fd, bool *cloexec)
+{
+	struct file *file = fget_task_next(task, fd);
+	struct files_struct *files;
+
+	*cloexec = false;
+	if (!file)
+		return NULL;
+
+	task_lock(task);
+	files = task->files;
+	if (files) {
+		spin_lock(&files->file_lock);
+		*cloexec = close_on_exec(*fd, files);
+		spin_unlock(&files->file_lock);
+	}
+	task_unlock(task);
+	return file;
+}
+
+void ckpt_file_get(struct file *file)
+{
+	get_file(file);
+}
+
+void ckpt_file_put(struct file *file)
+{
+	fput(file);
+}
+
+void ckpt_file_state(struct file *file, struct ckpt_file *state)
+{
+	const struct inode *inode = file_inode(file);
+
+	*state = (struct ckpt_file) {
+		.position = file->f_pos,
+		.size = i_size_read(inode),
+		.flags = file->f_flags & ~__FMODE_EXEC,
+		.mode = inode->i_mode,
+		.rdev = inode->i_rdev,
+		.deleted = d_unlinked(file_user_path(file)->dentry),
+	};
+}
+
+/*
+ * The path as the caller has it, without a final 0; return its length, or
+ * -errno. A mapping of a file of overlayfs has a file of the layer below.
+ */
+long ckpt_file_path(struct file *file, char *buf, size_t size)
+{
+	char *path = d_path(file_user_path(file), buf, size);
+	size_t len;
+
+	if (IS_ERR(path))
+		return PTR_ERR(path);
+	len = strlen(path);
+	memmove(buf, path, len);
+	return len;
+}
+
+/*
+ * Open what was open, with the rights of the current task, at the same position.
+ * What is there now has to be of the same kind.
+ */
+struct file *ckpt_file_open(const char *path, const struct ckpt_file *state)
+{
+	const u32 once = O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY;
+	struct file *file;
+	struct inode *inode;
+
+	if (state->flags & __FMODE_EXEC)
+		return ERR_PTR(-EINVAL);
+	file = filp_open(path, (state->flags & ~once) | O_LARGEFILE | O_NOCTTY, 0);
+	if (IS_ERR(file))
+		return file;
+	inode = file_inode(file);
+	if ((inode->i_mode ^ state->mode) & S_IFMT || inode->i_rdev != state->rdev) {
+		fput(file);
+		return ERR_PTR(-ESTALE);
+	}
+	if (state->position && (S_ISREG(inode->i_mode) || S_ISDIR(inode->i_mode))) {
+		loff_t at = vfs_llseek(file, state->position, SEEK_SET);
+
+		if (at != state->position) {
+			fput(file);
+			return ERR_PTR(at < 0 ? at : -EINVAL);
+		}
+	}
+	return file;
+}
+
+/* Memory to share, as mmap() makes for MAP_SHARED without a file. */
+struct file *ckpt_file_shmem(u64 size)
+{
+	if (!PAGE_ALIGNED(size) || size > MAX_LFS_FILESIZE)
+		return ERR_PTR(-EINVAL);
+	return shmem_kernel_file_setup("dev/zero", size, mk_vma_flags(VMA_NORESERVE_BIT));
+}
+
+int ckpt_file_write(struct file *file, const void *buf, size_t size, u64 at)
+{
+	loff_t pos = at;
+	ssize_t ret = kernel_write(file, buf, size, &pos);
+
+	return ret == size ? 0 : ret < 0 ? ret : -ENOSPC;
+}
+
+/* Close everything that the current task has inherited; nobody shares its table. */
+int ckpt_files_clear(void)
+{
+	struct files_struct *files = current->files;
+	u32 fd = 0;
+
+	if (atomic_read(&files->count) != 1)
+		return -EBUSY;
+	for (;;) {
+		struct file *file = fget_task_next(current, &fd);
+
+		if (!file)
+			return 0;
+		fput(file);
+		close_fd(fd);
+	}
+}
+
+int ckpt_file_install(u32 fd, struct file *file, bool cloexec)
+{
+	return replace_fd(fd, file, cloexec ? O_CLOEXEC : 0);
+}
+
+/* Where a task is, as a file; its root has to be that of the caller. */
+struct file *ckpt_fs_cwd(struct task_struct *task, u32 *umask)
+{
+	struct path root, pwd, mine;
+	struct file *file;
+	bool same;
+
+	task_lock(task);
+	if (!task->fs) {
+		task_unlock(task);
+		return ERR_PTR(-ESRCH);
+	}
+	get_fs_root(task->fs, &root);
+	get_fs_pwd(task->fs, &pwd);
+	*umask = task->fs->umask;
+	task_unlock(task);
+
+	get_fs_root(current->fs, &mine);
+	same = path_equal(&root, &mine);
+	path_put(&mine);
+	path_put(&root);
+	file = same ? dentry_open(&pwd, O_PATH | O_DIRECTORY, current_cred()) :
+		      ERR_PTR(-EXDEV);
+	path_put(&pwd);
+	return file;
+}
+
+int ckpt_fs_set(struct file *cwd, u32 umask)
+{
+	if (umask & ~0777)
+		return -EINVAL;
+	if (!S_ISDIR(file_inode(cwd)->i_mode))
+		return -ENOTDIR;
+	set_fs_pwd(current->fs, &cwd->f_path);
+	current->fs->umask = umask;
+	return 0;
+}
+
+/* Read the next bytes of an image; from a pipe or a socket as many as there are. */
+long ckpt_image_read(struct file *file, void *buf, size_t size)
+{
+	return kernel_read(file, buf, size, file->f_mode & FMODE_STREAM ? NULL : &file->f_pos);
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the two halves of the checkpoint engine know of each other. C reads and
+ * writes the fields of tasks and address spaces, under their locks; what they
+ * mean, and how an image has them, is the matter of Rust.
+ */
+#ifndef _KERNEL_CKPT_INTERNAL_H
+#define _KERNEL_CKPT_INTERNAL_H
+
+#include <linux/completion.h>
+#include <linux/crc32.h>
+#include <linux/elf.h>
+#include <linux/limits.h>
+#include <linux/sched.h>
+#include <linux/task_work.h>
+#include <linux/types.h>
+
+struct cgroup;
+struct file;
+struct iov_iter;
+struct mm_struct;
+struct page;
+struct vm_area_struct;
+
+/* cgroup.c: the container */
+
+struct cgroup *ckpt_cgroup_get(int fd);
+void ckpt_cgroup_put(struct cgroup *cgrp);
+bool ckpt_cgroup_empty(struct cgroup *cgrp);
+long ckpt_cgroup_tasks(struct cgroup *cgrp, struct task_struct **tasks,
+		       size_t size);
+void ckpt_cgroup_kill(struct cgroup *cgrp);
+
+/* refuse.c: what is not supported */
+
+const char *ckpt_refuse_task(struct task_struct *task, u32 *from);
+const char *ckpt_refuse_file(struct file *file);
+
+/* task.c: what a task has besides its memory, files and registers */
+
+struct ckpt_ids {
+	s32 pid;
+	s32 parent;
+	s32 pgrp;
+	s32 session;
+	s32 exit_signal;
+	u32 personality;
+	u64 timer_slack;
+	s32 oom_score_adj;
+	u32 dumpable;
+	u32 no_new_privs;
+	char comm[TASK_COMM_LEN];
+};
+
+struct ckpt_signals {
+	u64 blocked;
+	u64 saved;
+	u64 stack;
+	u64 stack_size;
+	u32 stack_flags;
+	u32 restore_saved;
+};
+
+struct ckpt_action {
+	u64 handler;
+	u64 flags;
+	u64 restorer;
+	u64 mask;
+};
+
+struct ckpt_thread {
+	u64 rseq;
+	u32 rseq_len;
+	u32 rseq_sig;
+	u64 robust;
+	u64 clear_tid;
+};
+
+enum ckpt_restart_kind {
+	CKPT_RESTART_NONE,
+	CKPT_RESTART_NANOSLEEP,
+	CKPT_RESTART_POLL,
+};
+
+/* A call that goes on after the freeze; @left is what remains of its time, in ns. */
+struct ckpt_restart {
+	u32 kind;
+	u32 clock;
+	u64 address;
+	u64 count;
+	s64 left;
+};
+
+#define CKPT_SIGNALS	64
+#define CKPT_RLIMITS	16
+
+int ckpt_may(bool restore);
+int ckpt_task_may(struct task_struct *task);
+bool ckpt_task_settle(struct task_struct *task);
+void ckpt_task_ids(struct task_struct *task, struct ckpt_ids *ids);
+int ckpt_task_lead(void);
+int ckpt_task_set_ids(const struct ckpt_ids *ids);
+int ckpt_task_signals(struct task_struct *task, struct ckpt_signals *signals,
+		      struct ckpt_action actions[CKPT_SIGNALS]);
+int ckpt_task_set_signals(const struct ckpt_signals *signals,
+			  const struct ckpt_action actions[CKPT_SIGNALS]);
+void ckpt_task_thread(struct task_struct *task, struct ckpt_thread *thread);
+int ckpt_task_set_thread(const struct ckpt_thread *thread);
+int ckpt_task_restart(struct task_struct *task, struct ckpt_restart *restart);
+int ckpt_task_set_restart(struct task_struct *task,
+			  const struct ckpt_restart *restart);
+void ckpt_task_rlimits(struct task_struct *task, u64 limits[2 * CKPT_RLIMITS]);
+int ckpt_task_set_rlimits(const u64 limits[2 * CKPT_RLIMITS]);
+
+/* regs.c: registers, by the sets that core dumps have */
+
+long ckpt_regs(struct task_struct *task, u32 note, void *buf, size_t size);
+int ckpt_set_regs(struct task_struct *task, u32 note, const void *buf,
+		  size_t size);
+
+/* mm.c: address spaces */
+
+struct ckpt_layout {
+	u64 start_code;
+	u64 end_code;
+	u64 start_data;
+	u64 end_data;
+	u64 start_brk;
+	u64 brk;
+	u64 start_stack;
+	u64 arg_start;
+	u64 arg_end;
+	u64 env_start;
+	u64 env_end;
+	u64 mmap_base;
+	u64 vdso;
+};
+
+enum ckpt_vma_kind {
+	CKPT_VMA_ANON,		/* private, of nothing */
+	CKPT_VMA_PRIVATE,	/* private, of a file */
+	CKPT_VMA_SHARED,	/* shared, of a file */
+	CKPT_VMA_SHMEM,		/* shared, of nothing */
+	CKPT_VMA_VDSO,		/* of the kernel, there from the start */
+};
+
+/* Flags of a mapping that user space can ask for. */
+enum ckpt_vma_flags {
+	CKPT_VMA_READ = 1 << 0,
+	CKPT_VMA_WRITE = 1 << 1,
+	CKPT_VMA_EXEC = 1 << 2,
+	CKPT_VMA_GROWSDOWN = 1 << 3,
+	CKPT_VMA_NORESERVE = 1 << 4,
+	CKPT_VMA_DONTFORK = 1 << 5,
+	CKPT_VMA_WIPEONFORK = 1 << 6,
+	CKPT_VMA_DONTDUMP = 1 << 7,
+	CKPT_VMA_HUGEPAGE = 1 << 8,
+	CKPT_VMA_NOHUGEPAGE = 1 << 9,
+	CKPT_VMA_SEQUENTIAL = 1 << 10,
+	CKPT_VMA_RANDOM = 1 << 11,
+	CKPT_VMA_MERGEABLE = 1 << 12,
+	CKPT_VMA_FLAGS = (1 << 13) - 1,
+};
+
+struct ckpt_vma {
+	u64 start;
+	u64 end;
+	u64 offset;
+	u32 kind;
+	u32 flags;
+	struct file *file;	/* of CKPT_VMA_PRIVATE and later, with a reference */
+	const char *refusal;	/* why it cannot be saved */
+};
+
+struct mm_struct *ckpt_mm_get(struct task_struct *task);
+void ckpt_mm_layout(struct mm_struct *mm, struct ckpt_layout *layout);
+size_t ckpt_mm_auxv(struct mm_struct *mm, void *buf, size_t size);
+struct file *ckpt_mm_exe(struct mm_struct *mm);
+int ckpt_mm_vma(struct mm_struct *mm, u64 from, struct ckpt_vma *vma);
+
+int ckpt_mm_renew(void);
+int ckpt_mm_map(const struct ckpt_vma *vma);
+int ckpt_mm_set_layout(const struct ckpt_layout *layout, const void *auxv,
+		       size_t size, struct file *exe);
+
+/* arch: the code that the kernel maps into every process */
+
+u64 ckpt_arch_vdso(struct mm_struct *mm);
+bool ckpt_arch_is_vdso(struct vm_area_struct *vma);
+int ckpt_arch_map_vdso(u64 address);
+bool ckpt_arch_restarts(struct task_struct *task);
+const char *ckpt_arch_refuse(struct task_struct *task);
+
+/* pages.c: memory */
+
+/* Adjacent pages. */
+struct ckpt_run {
+	u64 position;
+	u32 nr;
+};
+
+#define CKPT_RUN	512
+
+int ckpt_pages_scan(struct mm_struct *mm, u64 *from, u64 end,
+		    struct page **pages, struct ckpt_run *run);
+int ckpt_pages_shmem(struct file *file, u64 *from, struct page **pages,
+		     struct ckpt_run *run);
+void ckpt_pages_put(struct page **pages, u32 nr);
+size_t ckpt_page_to_iter(struct page *page, size_t offset, size_t size,
+			 struct iov_iter *to);
+int ckpt_pages_fill(struct mm_struct *mm, u64 address, const void *buf,
+		    size_t size);
+
+/* files.c */
+
+struct ckpt_file {
+	u64 position;
+	u64 size;
+	u32 flags;
+	u32 mode;
+	u32 rdev;
+	u32 deleted;
+};
+
+struct file *ckpt_file_next(struct task_struct *task, u32 *fd, bool *cloexec);
+void ckpt_file_get(struct file *file);
+void ckpt_file_put(struct file *file);
+void ckpt_file_state(struct file *file, struct ckpt_file *state);
+long ckpt_file_path(struct file *file, char *buf, size_t size);
+struct file *ckpt_file_open(const char *path, const struct ckpt_file *state);
+struct file *ckpt_file_shmem(u64 size);
+int ckpt_file_write(struct file *file, const void *buf, size_t size, u64 at);
+int ckpt_files_clear(void);
+int ckpt_file_install(u32 fd, struct file *file, bool cloexec);
+
+struct file *ckpt_fs_cwd(struct task_struct *task, u32 *umask);
+int ckpt_fs_set(struct file *cwd, u32 umask);
+
+long ckpt_image_read(struct file *file, void *buf, size_t size);
+
+/* spawn.c: tasks that are being restored */
+
+/* A task on its way into user space, and who waits for it. */
+struct ckpt_parking {
+	struct callback_head work;
+	struct completion begun;
+	struct completion parked;
+	struct completion released;
+	struct task_struct *task;
+	void *arg;
+	int pid;
+	int result;
+};
+
+u64 ckpt_signals_block(void);
+void ckpt_signals_unblock(u64 before);
+int ckpt_spawn(struct ckpt_parking *parking, void *arg, int pid, int cgroup);
+void ckpt_parking_init(struct ckpt_parking *parking);
+void ckpt_parking_destroy(struct ckpt_parking *parking);
+int ckpt_parking_wait(struct ckpt_parking *parking);
+void ckpt_parking_release(struct ckpt_parking *parking, int exit_signal);
+void ckpt_parking_kill(struct ckpt_parking *parking);
+void ckpt_parking_bury(struct ckpt_parking *parking, bool child);
+
+/* Implemented in Rust: rebuilds the current task. */
+int ckpt_rebuild(void *arg);
+/* Implemented in Rust: the argument is needed no more. */
+void ckpt_forget(void *arg);
+
+#endif /* _KERNEL_CKPT_INTERNAL_H */

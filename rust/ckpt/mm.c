@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Address spaces: their layout and their mappings. */
+
+#include <linux/binfmts.h>
+#include <linux/file.h>
+#include <linux/hugetlb.h>
+#include <linux/ksm.h>
+#include <linux/mm.h>
+#include <linux/mm_inline.h>
+#include <linux/mman.h>
+#include <linux/prctl.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
+
+#include "internal.h"
+
+/* Each flag of a mapping, and the advice that sets it where mmap() does not. */
+static const struct {
+	u32 flag;
+	vm_flags_t vm;
+	int advice;
+} flags[] = {
+	{ CKPT_VMA_READ, VM_READ },
+	{ CKPT_VMA_WRITE, VM_WRITE },
+	{ CKPT_VMA_EXEC, VM_EXEC },
+	{ CKPT_VMA_GROWSDOWN, VM_GROWSDOWN },
+	{ CKPT_VMA_NORESERVE, VM_NORESERVE },
+	{ CKPT_VMA_DONTFORK, VM_DONTCOPY, MADV_DONTFORK },
+	{ CKPT_VMA_WIPEONFORK, VM_WIPEONFORK, MADV_WIPEONFORK },
+	{ CKPT_VMA_DONTDUMP, VM_DONTDUMP, MADV_DONTDUMP },
+	{ CKPT_VMA_HUGEPAGE, VM_HUGEPAGE, MADV_HUGEPAGE },
+	{ CKPT_VMA_NOHUGEPAGE, VM_NOHUGEPAGE, MADV_NOHUGEPAGE },
+	{ CKPT_VMA_SEQUENTIAL, VM_SEQ_READ, MADV_SEQUENTIAL },
+	{ CKPT_VMA_RANDOM, VM_RAND_READ, MADV_RANDOM },
+	{ CKPT_VMA_MERGEABLE, VM_MERGEABLE, MADV_MERGEABLE },
+};
+
+/* Flags that follow from others, or say nothing about the content. */
+#define DERIVED (VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_SHARED | VM_MAYSHARE | \
+		 VM_ACCOUNT | VM_SOFTDIRTY | VM_STACK)
+
+static const struct {
+	vm_flags_t vm;
+	const char *what;
+} refused[] = {
+	{ VM_LOCKED | VM_LOCKONFAULT, "locked memory" },
+	{ VM_HUGETLB, "huge pages of hugetlbfs" },
+	{ VM_PFNMAP | VM_MIXEDMAP | VM_IO, "memory of a device" },
+	{ VM_UFFD_MISSING | VM_UFFD_WP | VM_UFFD_MINOR, "userfaultfd" },
+	{ VM_SEALED, "a sealed mapping" },
+	{ VM_DROPPABLE, "droppable memory" },
+	{ VM_SHADOW_STACK, "a shadow stack" },
+	{ VM_GROWSUP, "a mapping that grows upwards" },
+	{ VM_SYNC, "a synchronous mapping" },
+	{ VM_MAYBE_GUARD, "guard regions" },
+};
+
+struct mm_struct *ckpt_mm_get(struct task_struct *task)
+{
+	return get_task_mm(task);
+}
+
+void ckpt_mm_layout(struct mm_struct *mm, struct ckpt_layout *layout)
+{
+	mmap_read_lock(mm);
+	spin_lock(&mm->arg_lock);
+	*layout = (struct ckpt_layout) {
+		.start_code = mm->start_code,
+		.end_code = mm->end_code,
+		.start_data = mm->start_data,
+		.end_data = mm->end_data,
+		.start_brk = mm->start_brk,
+		.brk = mm->brk,
+		.start_stack = mm->start_stack,
+		.arg_start = mm->arg_start,
+		.arg_end = mm->arg_end,
+		.env_start = mm->env_start,
+		.env_end = mm->env_end,
+		.mmap_base = mm->mmap_base,
+		.vdso = ckpt_arch_vdso(mm),
+	};
+	spin_unlock(&mm->arg_lock);
+	mmap_read_unlock(mm);
+}
+
+/* Return the size of the auxiliary vector. */
+size_t ckpt_mm_auxv(struct mm_struct *mm, void *buf, size_t size)
+{
+	size = min(size, sizeof(mm->saved_auxv));
+	memcpy(buf, mm->saved_auxv, size);
+	return sizeof(mm->saved_auxv);
+}
+
+struct file *ckpt_mm_exe(struct mm_struct *mm)
+{
+	return get_mm_exe_file(mm);
+}
+
+static void describe(struct vm_area_struct *vma, struct ckpt_vma *out)
+{
+	vm_flags_t known = DERIVED;
+	size_t i;
+
+	*out = (struct ckpt_vma) { .start = vma->vm_start, .end = vma->vm_end };
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		known |= flags[i].vm;
+		if (flags[i].vm && (vma->vm_flags & flags[i].vm) == flags[i].vm)
+			out->flags |= flags[i].flag;
+	}
+
+	if (ckpt_arch_is_vdso(vma)) {
+		out->kind = CKPT_VMA_VDSO;
+		return;
+	}
+	for (i = 0; i < ARRAY_SIZE(refused); i++) {
+		if (vma->vm_flags & refused[i].vm) {
+			out->refusal = refused[i].what;
+			return;
+		}
+	}
+	if (vma->vm_flags & ~known & ~VM_DONTEXPAND) {
+		out->refusal = "a mapping with unknown flags";
+		return;
+	}
+	if (vma_policy(vma))
+		out->refusal = "a memory policy";
+	else if (anon_vma_name(vma))
+		out->refusal = "a name of anonymous memory";
+	else if (vma_is_anonymous(vma) && !vma->vm_file && !(vma->vm_flags & VM_SHARED))
+		out->kind = CKPT_VMA_ANON;
+	else if (!vma->vm_file)
+		out->refusal = "memory of the kernel";
+	else if ((vma->vm_flags & VM_MAYSHARE) && vma_is_anon_shmem(vma))
+		out->kind = CKPT_VMA_SHMEM;
+	else if (vma->vm_flags & VM_DONTEXPAND)
+		out->refusal = "memory of a driver";
+	else if (vma->vm_flags & VM_MAYSHARE)
+		out->kind = CKPT_VMA_SHARED;
+	else
+		out->kind = CKPT_VMA_PRIVATE;
+	if (out->refusal || out->kind == CKPT_VMA_ANON)
+		return;
+	out->offset = (u64)vma->vm_pgoff << PAGE_SHIFT;
+	out->file = get_file(vma->vm_file);
+}
+
+/* Describe the first mapping that ends after @from; -ENOENT if there is none. */
+int ckpt_mm_vma(struct mm_struct *mm, u64 from, struct ckpt_vma *vma)
+{
+	struct vm_area_struct *found;
+	int ret;
+
+	ret = mmap_read_lock_killable(mm);
+	if (ret)
+		return ret;
+	found = find_vma(mm, from);
+	if (found)
+		describe(found, vma);
+	else
+		ret = -ENOENT;
+	mmap_read_unlock(mm);
+	return ret;
+}
+
+/* Give the current task, which is new and alone, an empty address space. */
+int ckpt_mm_renew(void)
+{
+	struct rlimit *stack = &current->signal->rlim[RLIMIT_STACK];
+	struct mm_struct *mm, *old = NULL;
+	int ret;
+
+	mm = mm_alloc();
+	if (!mm)
+		return -ENOMEM;
+	/* As execve() does, so that the old space gets its concurrency ID back. */
+	sched_mm_cid_before_execve(current);
+	ret = exec_replace_mm(mm, current_user_ns(), &old);
+	if (!ret) {
+		arch_pick_mmap_layout(mm, stack);
+		mm->task_size = TASK_SIZE;
+		up_write(&current->signal->exec_update_lock);
+		if (old)
+			exec_mm_put_old(old);
+	} else {
+		mmput(mm);
+	}
+	sched_mm_cid_after_execve(current);
+	return ret;
+}
+
+static int advise(const struct ckpt_vma *vma)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		int ret;
+
+		if (!flags[i].advice || !(vma->flags & flags[i].flag))
+			continue;
+		ret = do_madvise(current->mm, vma->start, vma->end - vma->start,
+				 flags[i].advice);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/* Map into the address space of the current task. */
+int ckpt_mm_map(const struct ckpt_vma *vma)
+{
+	unsigned long ret, prot = 0, map = MAP_FIXED_NOREPLACE;
+
+	if (vma->kind == CKPT_VMA_VDSO)
+		return 0;
+	if (vma->flags & CKPT_VMA_READ)
+		prot |= PROT_READ;
+	if (vma->flags & CKPT_VMA_WRITE)
+		prot |= PROT_WRITE;
+	if (vma->flags & CKPT_VMA_EXEC)
+		prot |= PROT_EXEC;
+	if (vma->flags & CKPT_VMA_GROWSDOWN)
+		map |= MAP_GROWSDOWN;
+	if (vma->flags & CKPT_VMA_NORESERVE)
+		map |= MAP_NORESERVE;
+	switch (vma->kind) {
+	case CKPT_VMA_ANON:
+		map |= MAP_PRIVATE | MAP_ANONYMOUS;
+		break;
+	case CKPT_VMA_PRIVATE:
+		map |= MAP_PRIVATE;
+		break;
+	case CKPT_VMA_SHARED:
+	case CKPT_VMA_SHMEM:
+		map |= MAP_SHARED;
+		break;
+	default:
+		return -EINVAL;
+	}
+
+	ret = vm_mmap(vma->file, vma->start, vma->end - vma->start, prot, map,
+		      vma->offset);
+	if (IS_ERR_VALUE(ret))
+		return ret;
+	if (ret != vma->start)
+		return -ENOMEM;
+	return advise(vma);
+}
+
+/* The vDSO, and what /proc and brk() go by. */
+int ckpt_mm_set_layout(const struct ckpt_layout *layout, const void *auxv,
+		       size_t size, struct file *exe)
+{
+	struct mm_struct *mm = current->mm;
+	struct prctl_mm_map map = {
+		.start_code = layout->start_code,
+		.end_code = layout->end_code,
+		.start_data = layout->start_data,
+		.end_data = layout->end_data,
+		.start_brk = layout->start_brk,
+		.brk = layout->brk,
+		.start_stack = layout->start_stack,
+		.arg_start = layout->arg_start,
+		.arg_end = layout->arg_end,
+		.env_start = layout->env_start,
+		.env_end = layout->env_end,
+	};
+	int ret;
+
+	if (size != sizeof(mm->saved_auxv) || !PAGE_ALIGNED(layout->mmap_base) ||
+	    layout->mmap_base >= TASK_SIZE)
+		return -EINVAL;
+	if (layout->vdso) {
+		ret = ckpt_arch_map_vdso(layout->vdso);
+		if (ret)
+			return ret;
+		/* The kernel takes the address for a hint only. */
+		if (ckpt_arch_vdso(mm) != layout->vdso)
+			return -ENOMEM;
+	}
+	ret = mm_set_layout(mm, &map, auxv);
+	if (ret)
+		return ret;
+	mm->mmap_base = layout->mmap_base;
+	return exe ? set_mm_exe_file(mm, exe) : 0;
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The content of memory. */
+
+#include <linux/highmem.h>
+#include <linux/leafops.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/pagewalk.h>
+#include <linux/sched/mm.h>
+#include <linux/shmem_fs.h>
+#include <linux/uio.h>
+
+#include "internal.h"
+
+struct scan {
+	struct page **pages;
+	struct ckpt_run *run;
+	/* A page that has to be brought in before it can be looked at; 0 is none. */
+	unsigned long absent;
+};
+
+static bool is_zero(struct page *page)
+{
+	void *data = kmap_local_page(page);
+	bool zero = !memchr_inv(data, 0, PAGE_SIZE);
+
+	kunmap_local(data);
+	return zero;
+}
+
+/* Take a page into the run; 1 if it is of another one, or the last that fits. */
+static int take(struct scan *scan, u64 position, struct page *page)
+{
+	struct ckpt_run *run = scan->run;
+
+	if (!run->nr)
+		run->position = position;
+	else if (position != run->position + (u64)run->nr * PAGE_SIZE)
+		return 1;
+	get_page(page);
+	scan->pages[run->nr++] = page;
+	return run->nr == CKPT_RUN;
+}
+
+static int scan_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
+		    struct mm_walk *walk)
+{
+	struct vm_area_struct *vma = walk->vma;
+	struct scan *scan = walk->private;
+	spinlock_t *ptl; /* of the page table */
+	pte_t *start, *pte;
+	int ret = 0;
+
+	ptl = pmd_trans_huge_lock(pmd, vma);
+	if (ptl) {
+		struct page *page = pmd_present(*pmd) ?
+			vm_normal_page_pmd(vma, addr, *pmd) : NULL;
+
+		if (!pmd_present(*pmd))
+			scan->absent = addr;
+		if (page && PageAnon(page)) {
+			page += (addr & ~HPAGE_PMD_MASK) >> PAGE_SHIFT;
+			for (; !ret && addr < end; addr += PAGE_SIZE, page++)
+				ret = take(scan, addr, page);
+		}
+		spin_unlock(ptl);
+		return scan->absent ? 1 : ret;
+	}
+
+	start = pte_offset_map_lock(walk->mm, pmd, addr, &ptl);
+	if (!start) {
+		walk->action = ACTION_AGAIN;
+		return 0;
+	}
+	for (pte = start; !ret && addr < end; pte++, addr += PAGE_SIZE) {
+		pte_t entry = ptep_get(pte);
+		struct page *page;
+
+		if (pte_none(entry))
+			continue;
+		if (!pte_present(entry)) {
+			if (softleaf_is_marker(softleaf_from_pte(entry)))
+				continue;
+			scan->absent = addr;
+			ret = 1;
+			break;
+		}
+		page = vm_normal_page(vma, addr, entry);
+		if (page && PageAnon(page))
+			ret = take(scan, addr, page);
+	}
+	pte_unmap_unlock(start, ptl);
+	return ret;
+}
+
+static const struct mm_walk_ops scan_ops = {
+	.pmd_entry = scan_pmd,
+	.walk_lock = PGWALK_RDLOCK,
+};
+
+/* Leave the pages of zeros at the start out, and end the run before the next of them. */
+static void trim(struct page **pages, struct ckpt_run *run, u64 *from)
+{
+	u32 skip, end, i;
+
+	for (skip = 0; skip < run->nr && is_zero(pages[skip]); skip++)
+		;
+	for (end = skip; end < run->nr && !is_zero(pages[end]); end++)
+		;
+	for (i = 0; i < skip; i++)
+		put_page(pages[i]);
+	for (i = end; i < run->nr; i++)
+		put_page(pages[i]);
+	memmove(pages, pages + skip, (end - skip) * sizeof(*pages));
+	*from = run->position + (u64)end * PAGE_SIZE;
+	run->position += (u64)skip * PAGE_SIZE;
+	run->nr = end - skip;
+}
+
+/*
+ * Find the next private pages between *@from and @end, which are within one
+ * mapping, and move *@from behind them. Each has a reference. Return 1, or 0 if
+ * there are no more, or -errno.
+ */
+int ckpt_pages_scan(struct mm_struct *mm, u64 *from, u64 end,
+		    struct page **pages, struct ckpt_run *run)
+{
+	while (*from < end) {
+		struct scan scan = { .pages = pages, .run = run };
+		struct vm_area_struct *vma;
+		int ret;
+
+		run->nr = 0;
+		ret = mmap_read_lock_killable(mm);
+		if (ret)
+			return ret;
+		vma = find_vma(mm, *from);
+		if (!vma || vma->vm_start > *from || vma->vm_end < end) {
+			mmap_read_unlock(mm);
+			return -EFAULT;
+		}
+		ret = walk_page_range_vma(vma, *from, end, &scan_ops, &scan);
+		if (!run->nr && scan.absent) {
+			long nr = get_user_pages_remote(mm, scan.absent, 1,
+							FOLL_DUMP | FOLL_FORCE,
+							pages, NULL);
+
+			if (nr == 1) {
+				*from = scan.absent + PAGE_SIZE;
+				run->position = scan.absent;
+				run->nr = 1;
+			} else {
+				ret = nr ?: -EFAULT;
+			}
+		}
+		mmap_read_unlock(mm);
+		if (ret < 0)
+			return ret;
+		if (!run->nr) {
+			*from = end;
+			return 0;
+		}
+		trim(pages, run, from);
+		if (run->nr)
+			return 1;
+	}
+	run->nr = 0;
+	return 0;
+}
+
+/* The same for a shared memory object, whose position is an offset; all of it. */
+int ckpt_pages_shmem(struct file *file, u64 *from, struct page **pages,
+		     struct ckpt_run *run)
+{
+	struct inode *inode = file_inode(file);
+	u64 size = i_size_read(inode);
+
+	while (*from < size) {
+		struct scan scan = { .pages = pages, .run = run };
+		u64 at = *from;
+
+		run->nr = 0;
+		for (; at < size; at += PAGE_SIZE) {
+			struct folio *folio = NULL;
+			struct page *page;
+			int ret;
+
+			ret = shmem_get_folio(inode, at >> PAGE_SHIFT, 0, &folio,
+					      SGP_READ);
+			if (ret) {
+				ckpt_pages_put(pages, run->nr);
+				run->nr = 0;
+				return ret;
+			}
+			if (!folio) {
+				if (run->nr)
+					break;
+				continue;
+			}
+			folio_unlock(folio);
+			page = folio_file_page(folio, at >> PAGE_SHIFT);
+			ret = take(&scan, at, page);
+			folio_put(folio);
+			if (ret)
+				break;
+		}
+		if (!run->nr) {
+			*from = size;
+			return 0;
+		}
+		trim(pages, run, from);
+		if (run->nr)
+			return 1;
+	}
+	run->nr = 0;
+	return 0;
+}
+
+void ckpt_pages_put(struct page **pages, u32 nr)
+{
+	while (nr)
+		put_page(pages[--nr]);
+}
+
+size_t ckpt_page_to_iter(struct page *page, size_t offset, size_t size,
+			 struct iov_iter *to)
+{
+	return copy_page_to_iter(page, offset, size, to);
+}
+
+/* Write into private memory, whatever its protection. */
+int ckpt_pages_fill(struct mm_struct *mm, u64 address, const void *buf,
+		    size_t size)
+{
+	int copied = access_remote_vm(mm, address, (void *)buf, size,
+				      FOLL_WRITE | FOLL_FORCE);
+
+	return copied == size ? 0 : -EFAULT;
+}

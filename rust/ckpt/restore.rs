@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The coordinator of a restore: it reads the image, makes the first task, gives the tasks their
+//! memory and registers when they wait, and lets them go when all of it was right.
+
+use crate::{
+    container::Container,
+    ffi::{
+        self,
+        Cgroup,
+        FileExt as _,
+        MmExt as _,
+        TaskExt,
+        ARCH,
+        PAGE_SHIFT, //
+    },
+    image::{
+        self,
+        Buffer,
+        Kind,
+        Limits,
+        Malformed,
+        Memory,
+        Reader,
+        Record,
+        Source,
+        Type, //
+    },
+    plan::{
+        Object,
+        Plan, //
+    },
+    rebuild::Rebuild,
+    why::Why, //
+};
+use kernel::{
+    fs::File,
+    mm::MmWithUser,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        Arc, //
+    }, //
+};
+
+/// What an image may have.
+const LIMITS: Limits = Limits {
+    records: 1 << 20,
+    metadata: 256 << 20,
+    data: u64::MAX,
+};
+
+/// How much content is copied at once, in bytes.
+const PIECE: usize = 64 << 10;
+
+/// How long the new tasks may take until they are frozen, in ms.
+const PATIENCE: u32 = 10_000;
+
+/// What is restored, for all of the new tasks.
+pub(crate) struct Restore {
+    /// What the image says.
+    pub(crate) plan: Plan,
+    /// The open files of the objects, by their index; none for an address space.
+    files: KVVec<Option<ARef<File>>>,
+}
+
+impl Restore {
+    /// The open file of an object.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if it is not one.
+    pub(crate) fn file(&self, object: usize) -> Result<&File> {
+        let file = self.files.get(object).and_then(Option::as_deref);
+        file.ok_or(EINVAL)
+    }
+}
+
+/// An image in a file, a pipe or a socket.
+struct Image(ARef<File>);
+
+impl Source for Image {
+    type Error = Error;
+
+    fn read(&mut self, into: &mut [u8]) -> Result<usize> {
+        ffi::read(&self.0, into)
+    }
+}
+
+/// Restores a container into an empty cgroup, which is kept frozen, and returns it with the number
+/// of its first process.
+///
+/// # Errors
+///
+/// `EBADMSG` if the image is not right, `EBUSY` if the cgroup is not empty, and those of everything
+/// that is made. Then nothing is left.
+pub(crate) fn restore(image: i32, cgroup: i32, why: &mut Why) -> Result<(Container, i32)> {
+    let source = Image(ffi::fget(image)?);
+    let target = Cgroup::from_fd(cgroup)?;
+    if !target.is_empty() {
+        why.say(fmt!("the cgroup has tasks"));
+        return Err(EBUSY);
+    }
+    let mut buffer = KVBox::<Buffer>::zeroed(GFP_KERNEL)?;
+    let (mut reader, header) =
+        Reader::open(source, LIMITS, &mut buffer).map_err(|error| explain(error, why))?;
+    if (header.arch.get(), header.page_shift.get()) != (ARCH, PAGE_SHIFT) {
+        why.say(fmt!("an image of another machine"));
+        return Err(EOPNOTSUPP);
+    }
+
+    let mut plan = Plan::default();
+    let mut family = None;
+    while let Some(record) = reader
+        .next(&mut buffer)
+        .map_err(|error| explain(error, why))?
+    {
+        if record.kind == Kind::Known(Type::Abort) {
+            why.say(fmt!("the image ends early: {}", record.text()));
+            return Err(EBADMSG);
+        }
+        if record.kind != Kind::Known(Type::Pages) {
+            if family.is_some() {
+                why.say(fmt!("byte {}: metadata behind memory", record.at));
+                return Err(EBADMSG);
+            }
+            plan.take(&record, why)?;
+            continue;
+        }
+        let family = match &mut family {
+            Some(family) => family,
+            family => family.insert(Family::new(core::mem::take(&mut plan), cgroup, why)?),
+        };
+        let frame = Frame::new(&record, &header, family, why)?;
+        frame.fill(&mut reader, why)?;
+    }
+    let family = match family {
+        Some(family) => family,
+        None => Family::new(plan, cgroup, why)?,
+    };
+    family.release(target, why)
+}
+
+/// Says what is wrong with an image, and which error that is.
+fn explain(error: image::Error<Error>, why: &mut Why) -> Error {
+    match error {
+        image::Error::Source(error) => {
+            why.say(fmt!("the image cannot be read: {error:?}"));
+            error
+        }
+        image::Error::Malformed(fault) => {
+            why.say(format_args!("{fault}"));
+            match fault.what {
+                Malformed::Truncated => EPIPE,
+                _ => EBADMSG,
+            }
+        }
+        image::Error::Misuse => EINVAL,
+    }
+}
+
+/// Where the content of a frame goes.
+struct Frame {
+    to: Target,
+    position: u64,
+    bytes: u64,
+}
+
+enum Target {
+    Private(ARef<MmWithUser>),
+    Shared(ARef<File>),
+}
+
+impl Frame {
+    fn new(
+        record: &Record<'_>,
+        header: &image::Header,
+        family: &Family,
+        why: &mut Why,
+    ) -> Result<Self> {
+        let frame = record.frame(header).map_err(|fault| {
+            why.say(format_args!("{fault}"));
+            EBADMSG
+        })?;
+        let plan = &family.restore.plan;
+        let to = match (frame.memory, plan.memory(frame.object)) {
+            (Memory::Private, Some((_, Object::Mm(mm)))) => {
+                let task = plan
+                    .tasks
+                    .iter()
+                    .find(|task| task.mm == *mm)
+                    .ok_or(EBADMSG)?;
+                let task = task.parking.task().ok_or(ESRCH)?;
+                Target::Private(TaskExt::mm(&*task).ok_or(ESRCH)?)
+            }
+            (Memory::Shared, Some((index, Object::Shm(size))))
+                if frame.position + frame.bytes <= *size =>
+            {
+                Target::Shared(family.restore.file(index)?.into())
+            }
+            _ => {
+                why.say(fmt!("byte {}: memory of no object", record.at));
+                return Err(EBADMSG);
+            }
+        };
+        Ok(Self {
+            to,
+            position: frame.position,
+            bytes: frame.bytes,
+        })
+    }
+
+    fn fill(&self, reader: &mut Reader<Image>, why: &mut Why) -> Result {
+        let mut piece: KVVec<u8> = KVVec::from_elem(0, PIECE, GFP_KERNEL)?;
+        let mut at = self.position;
+        let end = self.position + self.bytes;
+        while at < end {
+            let read = reader
+                .read_data(&mut piece)
+                .map_err(|error| explain(error, why))?;
+            let bytes = piece.get(..read).ok_or(EINVAL)?;
+            let filled = match &self.to {
+                Target::Private(mm) => mm.fill(at, bytes),
+                Target::Shared(file) => file.write(bytes, at),
+            };
+            if let Err(error) = filled {
+                why.say(fmt!("memory at {at:#x} cannot be written: {error:?}"));
+                return Err(error);
+            }
+            // CAST: At most a piece.
+            at += read as u64;
+        }
+        Ok(())
+    }
+}
+
+/// The new tasks, which end when this is dropped, unless they were let go.
+struct Family {
+    restore: Arc<Restore>,
+    gone: bool,
+}
+
+impl Family {
+    /// Opens all files, makes all tasks, and waits until they have rebuilt themselves.
+    fn new(plan: Plan, cgroup: i32, why: &mut Why) -> Result<Self> {
+        plan.finish(why)?;
+        let mut files = KVVec::with_capacity(plan.objects.len(), GFP_KERNEL)?;
+        for object in &plan.objects {
+            let file = match object {
+                Object::File(path, state) => {
+                    let path = CStr::from_bytes_with_nul(path).map_err(|_| EINVAL)?;
+                    let file = ffi::open(path, state).inspect_err(|error| {
+                        let path = path.to_str().unwrap_or("?");
+                        why.say(fmt!("{path} cannot be opened: {error:?}"));
+                    })?;
+                    Some(file)
+                }
+                Object::Shm(size) => Some(ffi::shmem(*size)?),
+                Object::Mm(_) => None,
+            };
+            files.push(file, GFP_KERNEL)?;
+        }
+        let family = Self {
+            restore: Arc::new(Restore { plan, files }, GFP_KERNEL)?,
+            gone: false,
+        };
+        let tasks = &family.restore.plan.tasks;
+        let first = tasks.first().ok_or(EINVAL)?;
+        let rebuild = Rebuild {
+            restore: family.restore.clone(),
+            index: 0,
+        };
+        let spawned =
+            ffi::undisturbed(|| first.parking.spawn(rebuild, first.ids.pid, Some(cgroup)));
+        if let Err(error) = spawned {
+            why.say(fmt!("pid {} cannot be made: {error:?}", first.ids.pid));
+            return Err(error);
+        }
+        for task in tasks {
+            if let Err(error) = task.parking.wait() {
+                why.say(fmt!("pid {} cannot be rebuilt: {error:?}", task.ids.pid));
+                return Err(error);
+            }
+        }
+        Ok(family)
+    }
+
+    /// Gives the tasks their registers, and lets them run into the freezer.
+    fn release(mut self, target: Cgroup, why: &mut Why) -> Result<(Container, i32)> {
+        let tasks = &self.restore.plan.tasks;
+        for task in tasks {
+            let pid = task.ids.pid;
+            if !task.parking.task().is_some_and(|task| task.settle()) {
+                why.say(fmt!("pid {pid} was killed"));
+                return Err(ESRCH);
+            }
+            for (note, set) in &task.regs {
+                task.parking.set_regs(*note, set).inspect_err(|error| {
+                    why.say(fmt!("pid {pid}: registers {note:#x}: {error:?}"));
+                })?;
+            }
+            task.parking
+                .set_restart(&task.restart)
+                .inspect_err(|error| {
+                    why.say(fmt!("pid {pid}: the call that it goes on with: {error:?}"));
+                })?;
+        }
+        let container = Container::unborn(target)?;
+        for task in tasks {
+            task.parking.release(task.ids.exit_signal);
+        }
+        let first = tasks.first().map_or(0, |task| task.ids.pid);
+        container.wait(PATIENCE)?;
+        self.gone = true;
+        Ok((container, first))
+    }
+}
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        if self.gone {
+            return;
+        }
+        let tasks = &self.restore.plan.tasks;
+        for task in tasks {
+            task.parking.kill();
+            task.parking.bury(task.parent.is_none());
+        }
+    }
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Tasks that are being restored. Each is made by its parent, rebuilds itself,
+ * and parks on its way into user space, behind the point where the kernel
+ * would overwrite registers of a new task; there it gets the old ones.
+ */
+
+#include <linux/completion.h>
+#include <linux/rseq.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/task_work.h>
+#include <linux/wait.h>
+#include <uapi/linux/wait.h>
+
+#include "internal.h"
+
+/* Called on the way to user space. Signals come next, as after the call that was frozen. */
+static void park(struct callback_head *work)
+{
+	struct ckpt_parking *parking = container_of(work, struct ckpt_parking, work);
+
+	complete_all(&parking->parked);
+	if (!(current->flags & PF_EXITING))
+		wait_for_completion_killable(&parking->released);
+	ckpt_forget(parking->arg);
+#ifdef CONFIG_RSEQ
+	/* As after an interrupt: the task may have been in a critical section. */
+	if (current->rseq.event.has_rseq) {
+		current->rseq.event.user_irq = true;
+		rseq_force_update();
+	}
+#endif
+	set_thread_flag(TIF_SIGPENDING);
+}
+
+static int begin(void *data)
+{
+	struct ckpt_parking *parking = data;
+
+	/* Until the parent has written what it knows. */
+	wait_for_completion(&parking->begun);
+
+	parking->result = ckpt_rebuild(parking->arg);
+	init_task_work(&parking->work, park);
+	if (!parking->result)
+		parking->result = task_work_add(current, &parking->work, TWA_RESUME);
+	if (parking->result) {
+		void *arg = parking->arg;
+
+		complete_all(&parking->parked);
+		ckpt_forget(arg);
+		do_group_exit(SIGKILL);
+	}
+	return 0;
+}
+
+u64 ckpt_signals_block(void)
+{
+	sigset_t all, before = current->blocked;
+
+	sigfillset(&all);
+	set_current_blocked(&all);
+	return before.sig[0];
+}
+
+void ckpt_signals_unblock(u64 before)
+{
+	sigset_t set = { .sig = { before } };
+
+	set_current_blocked(&set);
+}
+
+void ckpt_parking_init(struct ckpt_parking *parking)
+{
+	memset(parking, 0, sizeof(*parking));
+	init_completion(&parking->begun);
+	init_completion(&parking->parked);
+	init_completion(&parking->released);
+}
+
+void ckpt_parking_destroy(struct ckpt_parking *parking)
+{
+	if (parking->task)
+		put_task_struct(parking->task);
+}
+
+/*
+ * Make a child of the current task, which calls ckpt_rebuild(@arg), and in the
+ * end ckpt_forget(@arg). It begins with the address space of its parent, which
+ * it must replace, and without anybody to tell of its death.
+ */
+int ckpt_spawn(struct ckpt_parking *parking, void *arg, int pid, int cgroup)
+{
+	pid_t number = pid;
+	struct kernel_clone_args args = {
+		.flags = CLONE_VM | CLONE_UNTRACED,
+		.set_tid = &number,
+		.set_tid_size = 1,
+		.fn = begin,
+		.fn_arg = parking,
+	};
+	pid_t ret;
+
+	if (cgroup >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = cgroup;
+	}
+	parking->arg = arg;
+	ret = kernel_clone(&args);
+	if (ret < 0)
+		return ret;
+
+	/* The child waits for us, even if it was killed, so it is still there. */
+	rcu_read_lock();
+	parking->task = get_task_struct(find_task_by_vpid(ret));
+	rcu_read_unlock();
+	parking->pid = ret;
+	complete(&parking->begun);
+	return 0;
+}
+
+/* Wait until the task is parked; return what became of it. */
+int ckpt_parking_wait(struct ckpt_parking *parking)
+{
+	int ret = wait_for_completion_killable(&parking->parked);
+
+	return ret ?: parking->result;
+}
+
+/* Let the task go on, and its parent be told of its death from now on. */
+void ckpt_parking_release(struct ckpt_parking *parking, int exit_signal)
+{
+	WRITE_ONCE(parking->task->exit_signal, exit_signal);
+	complete(&parking->released);
+}
+
+void ckpt_parking_kill(struct ckpt_parking *parking)
+{
+	if (parking->task)
+		send_sig(SIGKILL, parking->task, 1);
+}
+
+/* Wait until a killed task does no more of its work, and the zombie of a child is gone. */
+void ckpt_parking_bury(struct ckpt_parking *parking, bool child)
+{
+	if (!parking->task)
+		return;
+	wait_for_completion(&parking->parked);
+	if (child)
+		kernel_wait4(parking->pid, NULL, __WALL, NULL);
+}

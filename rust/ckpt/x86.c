@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What depends on the architecture. */
+
+#include <linux/errno.h>
+#include <linux/mm.h>
+#include <linux/sched/task_stack.h>
+#include <linux/syscalls.h>
+#include <asm/fpu/api.h>
+#include <asm/fpu/xcr.h>
+#include <asm/mmu.h>
+#include <asm/ptrace.h>
+#include <asm/syscall.h>
+#include <asm/vdso.h>
+#include <asm/vdso/vsyscall.h>
+
+#include "internal.h"
+
+/* Where the vDSO is, with the data before it; 0 if there is none. */
+u64 ckpt_arch_vdso(struct mm_struct *mm)
+{
+	unsigned long vdso = (unsigned long)mm->context.vdso;
+
+	return vdso ? vdso - __VDSO_PAGES * PAGE_SIZE : 0;
+}
+
+bool ckpt_arch_is_vdso(struct vm_area_struct *vma)
+{
+	const struct mm_struct *mm = vma->vm_mm;
+	unsigned long vdso = (unsigned long)mm->context.vdso;
+	unsigned long start = vdso - __VDSO_PAGES * PAGE_SIZE;
+
+	return vdso && (vma->vm_flags & VM_DONTEXPAND) && vma->vm_start >= start &&
+	       vma->vm_end <= vdso + mm->context.vdso_image->size;
+}
+
+int ckpt_arch_map_vdso(u64 address)
+{
+	return map_vdso_once(&vdso64_image, address);
+}
+
+/* Whether the task goes on with the call in its restart block, which is stale otherwise. */
+bool ckpt_arch_restarts(struct task_struct *task)
+{
+	struct pt_regs *regs = task_pt_regs(task);
+
+	return syscall_get_nr(task, regs) != -1 && regs->ax == -ERESTART_RESTARTBLOCK;
+}
+
+const char *ckpt_arch_refuse(struct task_struct *task)
+{
+	const struct thread_struct *thread = &task->thread;
+	int i;
+
+	if (!user_64bit_mode(task_pt_regs(task)))
+		return "32-bit code";
+	if (test_tsk_thread_flag(task, TIF_IO_BITMAP) || thread->iopl_emul)
+		return "access to I/O ports";
+	if (test_tsk_thread_flag(task, TIF_NOTSC))
+		return "a disabled time stamp counter";
+	if (test_tsk_thread_flag(task, TIF_NOCPUID))
+		return "a disabled CPUID";
+	for (i = 0; i < HBP_NUM; i++)
+		if (thread->ptrace_bps[i])
+			return "hardware breakpoints";
+	for (i = 0; i < GDT_ENTRY_TLS_ENTRIES; i++)
+		if (memchr_inv(&thread->tls_array[i], 0, sizeof(thread->tls_array[i])))
+			return "segments of thread-local storage";
+#ifdef CONFIG_MODIFY_LDT_SYSCALL
+	if (task->mm && task->mm->context.ldt)
+		return "a local descriptor table";
+#endif
+	return NULL;
+}
