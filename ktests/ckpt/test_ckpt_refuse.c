@@ -5,19 +5,26 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <linux/membarrier.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/sem.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "kselftest.h"
+#include "cgroup_util.h"
 #include "ckpt_util.h"
 
 #define READY	1
@@ -82,6 +89,16 @@ static void *idle(void *arg)
 	return NULL;
 }
 
+static void undo_semaphore(void)
+{
+	struct sembuf up = { .sem_op = 1, .sem_flg = SEM_UNDO };
+	int id = semget(IPC_PRIVATE, 1, 0600);
+
+	if (semop(id, &up, 1))
+		_exit(1);
+	semctl(id, 0, IPC_RMID);
+}
+
 static int fds[2];
 static pthread_t thread;
 static timer_t timer;
@@ -94,6 +111,11 @@ REFUSED(epoll, " fd 4: a file without a name (anon_inode:[eventpoll])", epoll_cr
 REFUSED(eventfd_, " fd 4: a file without a name (anon_inode:[eventfd])", eventfd(0, 0))
 REFUSED(handler_of_file, " fd 3: a file that sends signals", fcntl(3, F_SETOWN, getpid()))
 REFUSED(itimer, ": interval timers", setitimer(ITIMER_REAL, &often, NULL))
+REFUSED(locks, " fd 3: a file with locks", flock(3, LOCK_EX))
+REFUSED(membarrier_, ": a registration of membarrier",
+	syscall(__NR_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0))
+REFUSED(memory_setting, ": settings of its memory other than the caller's",
+	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0))
 REFUSED(nice_, ": a scheduling policy or priority of its own", setpriority(PRIO_PROCESS, 0, 5))
 REFUSED(parent_death, ": a signal for the death of its parent", prctl(PR_SET_PDEATHSIG, SIGHUP))
 REFUSED(pending, ": pending signals", sigaddset(&usr1, SIGUSR1);
@@ -102,25 +124,73 @@ REFUSED(pipe_, " fd 4: a pipe", pipe(fds) ? _exit(1) : (void)0)
 REFUSED(posix_timer, ": POSIX timers", timer_create(CLOCK_MONOTONIC, NULL, &timer))
 REFUSED(proc, " fd 4: a file of proc", open("/proc/self/maps", O_RDONLY))
 REFUSED(socket_, " fd 4: a socket", socket(AF_UNIX, SOCK_STREAM, 0))
+REFUSED(semaphore_undo, ": undo values of semaphores", undo_semaphore())
 REFUSED(subreaper, ": being a subreaper", prctl(PR_SET_CHILD_SUBREAPER, 1))
 REFUSED(threads, ": several threads", pthread_create(&thread, NULL, idle, NULL))
 REFUSED(device, " fd 4: a device", open("/dev/kmsg", O_RDONLY))
 
+/* It is in a cgroup below that of the container. */
+static int test_refuses_below(struct ckpt_subject *subject)
+{
+	char *inner = cg_name(subject->cgroup, "inner");
+	int ret = KSFT_FAIL;
+
+	/* When it is ready, it has entered the other one. */
+	if (ckpt_await(subject, 0, READY) > 0 && !cg_create(inner) &&
+	    !cg_enter(inner, subject->pid))
+		ret = refused(subject, ": a cgroup below");
+	cg_enter(subject->cgroup, subject->pid);
+	rmdir(inner);
+	free(inner);
+	return ret;
+}
+
+/* It was stopped by a signal before. */
+static int test_refuses_stopped(struct ckpt_subject *subject)
+{
+	char image[PATH_MAX];
+	int session, status, ret = KSFT_FAIL;
+
+	if (ckpt_await(subject, 0, READY) < 0)
+		return KSFT_FAIL;
+	session = ckpt_open();
+	if (session < 0 || kill(subject->pid, SIGSTOP) ||
+	    waitpid(subject->pid, &status, WUNTRACED) != subject->pid)
+		goto out;
+	snprintf(image, sizeof(image), "%s/image", subject->dir);
+	if (differs(ckpt_suspend(session, subject), 0) ||
+	    differs(ckpt_dump(session, image), -EOPNOTSUPP) ||
+	    unmet(ckpt_explains(session, ": a stop by a signal")) ||
+	    differs(ckpt_resume(session), 0))
+		goto out;
+	ret = KSFT_PASS;
+out:
+	kill(subject->pid, SIGCONT);
+	close(session);
+	return ret;
+}
+
 #define T(x) { x, test_refuses_##x, "test_refuses_" #x }
 static const struct ckpt_test tests[] = {
+	{ live, test_refuses_below, "test_refuses_below" },
 	T(deleted),
 	T(device),
 	T(epoll),
 	T(eventfd_),
 	T(handler_of_file),
 	T(itimer),
+	T(locks),
+	T(membarrier_),
+	T(memory_setting),
 	T(nice_),
 	T(parent_death),
 	T(pending),
 	T(pipe_),
 	T(posix_timer),
 	T(proc),
+	T(semaphore_undo),
 	T(socket_),
+	{ live, test_refuses_stopped, "test_refuses_stopped" },
 	T(subreaper),
 	T(threads),
 };

@@ -214,6 +214,38 @@ out:
 	return ret;
 }
 
+/* At the path of a file is a pipe now, which nobody must wait to open. */
+static int test_stale(struct ckpt_subject *subject)
+{
+	char image[PATH_MAX], path[PATH_MAX];
+	int session = dumped(subject, image), ret = KSFT_FAIL;
+
+	if (session < 0)
+		return KSFT_FAIL;
+	snprintf(path, sizeof(path), "%s/numbers", subject->dir);
+	if (!unlink(path) && !mkfifo(path, 0600) &&
+	    !differs(try(session, subject, image), -ESTALE) &&
+	    !unmet(nothing_left(subject)))
+		ret = KSFT_PASS;
+	close(session);
+	return ret;
+}
+
+/* A session is no image: it would wait for itself. */
+static int test_own_image(struct ckpt_subject *subject)
+{
+	struct ckpt_restore args = { };
+	int session = ckpt_open(), ret = KSFT_FAIL;
+
+	args.image = session;
+	args.cgroup = open(subject->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (!differs(ioctl(session, CKPT_RESTORE, &args), -1) && !differs(errno, EINVAL))
+		ret = KSFT_PASS;
+	close(args.cgroup);
+	close(session);
+	return ret;
+}
+
 /* A process ID that is in use, or a cgroup that is. */
 static int test_in_use(struct ckpt_subject *subject)
 {
@@ -277,6 +309,8 @@ static const struct ckpt_test tests[] = {
 	T(test_hold),
 	T(test_in_use),
 	T(test_order),
+	T(test_own_image),
+	T(test_stale),
 	T(test_truncated),
 };
 

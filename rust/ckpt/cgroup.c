@@ -48,6 +48,13 @@ static long walk_threads(struct cgroup *cgrp,
 	return ret;
 }
 
+/* Whether a task is in @cgrp itself, and not below. */
+bool ckpt_cgroup_has(struct cgroup *cgrp, struct task_struct *task)
+{
+	guard(rcu)();
+	return task_dfl_cgroup(task) == cgrp;
+}
+
 static long one(struct task_struct *task, void *arg)
 {
 	return 1;

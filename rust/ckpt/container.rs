@@ -77,6 +77,11 @@ impl Container {
         self.unborn = true;
     }
 
+    /// The cgroup that it is.
+    pub(crate) fn cgroup(&self) -> &Cgroup {
+        &self.cgroup
+    }
+
     /// Its threads, which are at rest.
     ///
     /// # Errors

@@ -144,6 +144,12 @@ impl Cgroup {
         unsafe { bindings::ckpt_cgroup_empty(self.0.as_ptr()) }
     }
 
+    /// Whether a task is in it, and not below.
+    pub(crate) fn has(&self, task: &Task) -> bool {
+        // SAFETY: There are references to both.
+        unsafe { bindings::ckpt_cgroup_has(self.0.as_ptr(), task.as_ptr()) }
+    }
+
     /// Ends everybody in it and below.
     pub(crate) fn kill(&self) {
         // SAFETY: There is a reference.
@@ -888,17 +894,27 @@ unsafe extern "C" fn ckpt_forget(arg: *mut c_void) {
     drop(unsafe { Arc::<Rebuild>::from_raw(arg.cast()) });
 }
 
+/// Whether two files are of the same driver.
+pub(crate) fn same_kind(file: &File, other: &File) -> bool {
+    // SAFETY: There are references to both.
+    unsafe { bindings::ckpt_file_same_kind(file.as_ptr(), other.as_ptr()) }
+}
+
 /// Reads the next bytes of an image.
 ///
 /// # Errors
 ///
-/// Those of read(2).
+/// Those of read(2). A call that has read a part of a stream cannot start again, so a signal is
+/// `EINTR`.
 pub(crate) fn read(image: &File, into: &mut [u8]) -> Result<usize> {
     // SAFETY: There is a reference, and the buffer is writable.
     let len =
         unsafe { bindings::ckpt_image_read(image.as_ptr(), into.as_mut_ptr().cast(), into.len()) };
     // CAST: An error number.
-    usize::try_from(len).map_err(|_| Error::from_errno(len as c_int))
+    usize::try_from(len).map_err(|_| match Error::from_errno(len as c_int) {
+        error if error == ERESTARTSYS => EINTR,
+        error => error,
+    })
 }
 
 /// A file by its descriptor in the caller's table.
@@ -913,7 +929,8 @@ pub(crate) fn fget(fd: i32) -> Result<ARef<File>> {
     Ok(unsafe { LocalFile::assume_no_fdget_pos(file) })
 }
 
-/// Blocks all signals but SIGKILL while `f` runs: a task that has pending ones cannot be cloned.
+/// Blocks all signals but SIGKILL while `f` runs: a task that has pending ones cannot be cloned,
+/// and what waits for others must not give up halfway.
 pub(crate) fn undisturbed<T>(f: impl FnOnce() -> T) -> T {
     // SAFETY: No requirements.
     let before = unsafe { bindings::ckpt_signals_block() };

@@ -9,7 +9,6 @@
 #include <linux/namei.h>
 #include <linux/sched/task.h>
 #include <linux/shmem_fs.h>
-#include <linux/slab.h>
 #include <linux/syscalls.h>
 
 #include "internal.h"
@@ -35,16 +34,6 @@ struct file *ckpt_file_next(struct task_struct *task, u32 *fd, bool *cloexec)
 	return file;
 }
 
-void ckpt_file_get(struct file *file)
-{
-	get_file(file);
-}
-
-void ckpt_file_put(struct file *file)
-{
-	fput(file);
-}
-
 void ckpt_file_state(struct file *file, struct ckpt_file *state)
 {
 	const struct inode *inode = file_inode(file);
@@ -55,7 +44,6 @@ void ckpt_file_state(struct file *file, struct ckpt_file *state)
 		.flags = file->f_flags & ~__FMODE_EXEC,
 		.mode = inode->i_mode,
 		.rdev = inode->i_rdev,
-		.deleted = d_unlinked(file_user_path(file)->dentry),
 	};
 }
 
@@ -75,43 +63,54 @@ long ckpt_file_path(struct file *file, char *buf, size_t size)
 	return len;
 }
 
+/* Whether what is there is what was open. */
+static bool is_kind(struct file *file, const struct ckpt_file *state)
+{
+	const struct inode *inode = file_inode(file);
+
+	return !((inode->i_mode ^ state->mode) & S_IFMT) && inode->i_rdev == state->rdev;
+}
+
 /*
  * Open what was open, with the rights of the current task, at the same position.
- * What is there now has to be of the same kind.
+ * What is there now has to be of the same kind, and one that is saved: looked at
+ * first, because to open a device or a pipe does something, and looked at again.
  */
 struct file *ckpt_file_open(const char *path, const struct ckpt_file *state)
 {
 	const u32 once = O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY;
-	struct file *file;
-	struct inode *inode;
+	struct file *file __free(fput) = NULL;
 
 	if (state->flags & __FMODE_EXEC)
 		return ERR_PTR(-EINVAL);
+	file = filp_open(path, O_PATH | (state->flags & O_NOFOLLOW), 0);
+	if (IS_ERR(file))
+		return no_free_ptr(file);
+	if (!is_kind(file, state) || ckpt_refuse_file(file))
+		return ERR_PTR(-ESTALE);
+
+	fput(file);
 	file = filp_open(path, (state->flags & ~once) | O_LARGEFILE | O_NOCTTY, 0);
 	if (IS_ERR(file))
-		return file;
-	inode = file_inode(file);
-	if ((inode->i_mode ^ state->mode) & S_IFMT || inode->i_rdev != state->rdev) {
-		fput(file);
+		return no_free_ptr(file);
+	if (!is_kind(file, state) || ckpt_refuse_file(file))
 		return ERR_PTR(-ESTALE);
-	}
-	if (state->position && (S_ISREG(inode->i_mode) || S_ISDIR(inode->i_mode))) {
+	if (state->position &&
+	    (S_ISREG(file_inode(file)->i_mode) || S_ISDIR(file_inode(file)->i_mode))) {
 		loff_t at = vfs_llseek(file, state->position, SEEK_SET);
 
-		if (at != state->position) {
-			fput(file);
+		if (at != state->position)
 			return ERR_PTR(at < 0 ? at : -EINVAL);
-		}
 	}
-	return file;
+	return no_free_ptr(file);
 }
 
-/* Memory to share, as mmap() makes for MAP_SHARED without a file. */
+/* Memory to share, as mmap() makes for MAP_SHARED without a file, and accounted like that. */
 struct file *ckpt_file_shmem(u64 size)
 {
 	if (!PAGE_ALIGNED(size) || size > MAX_LFS_FILESIZE)
 		return ERR_PTR(-EINVAL);
-	return shmem_kernel_file_setup("dev/zero", size, mk_vma_flags(VMA_NORESERVE_BIT));
+	return shmem_kernel_file_setup("dev/zero", size, EMPTY_VMA_FLAGS);
 }
 
 int ckpt_file_write(struct file *file, const void *buf, size_t size, u64 at)
@@ -181,6 +180,12 @@ int ckpt_fs_set(struct file *cwd, u32 umask)
 	set_fs_pwd(current->fs, &cwd->f_path);
 	current->fs->umask = umask;
 	return 0;
+}
+
+/* Whether two files are of the same driver. */
+bool ckpt_file_same_kind(struct file *file, struct file *other)
+{
+	return file->f_op == other->f_op;
 }
 
 /* Read the next bytes of an image; from a pipe or a socket as many as there are. */

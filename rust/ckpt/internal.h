@@ -27,6 +27,7 @@ struct vm_area_struct;
 struct cgroup *ckpt_cgroup_get(int fd);
 void ckpt_cgroup_put(struct cgroup *cgrp);
 bool ckpt_cgroup_empty(struct cgroup *cgrp);
+bool ckpt_cgroup_has(struct cgroup *cgrp, struct task_struct *task);
 long ckpt_cgroup_tasks(struct cgroup *cgrp, struct task_struct **tasks,
 		       size_t size);
 void ckpt_cgroup_kill(struct cgroup *cgrp);
@@ -219,12 +220,9 @@ struct ckpt_file {
 	u32 flags;
 	u32 mode;
 	u32 rdev;
-	u32 deleted;
 };
 
 struct file *ckpt_file_next(struct task_struct *task, u32 *fd, bool *cloexec);
-void ckpt_file_get(struct file *file);
-void ckpt_file_put(struct file *file);
 void ckpt_file_state(struct file *file, struct ckpt_file *state);
 long ckpt_file_path(struct file *file, char *buf, size_t size);
 struct file *ckpt_file_open(const char *path, const struct ckpt_file *state);
@@ -236,6 +234,7 @@ int ckpt_file_install(u32 fd, struct file *file, bool cloexec);
 struct file *ckpt_fs_cwd(struct task_struct *task, u32 *umask);
 int ckpt_fs_set(struct file *cwd, u32 umask);
 
+bool ckpt_file_same_kind(struct file *file, struct file *other);
 long ckpt_image_read(struct file *file, void *buf, size_t size);
 
 /* spawn.c: tasks that are being restored */

@@ -3,15 +3,12 @@
 
 #include <linux/binfmts.h>
 #include <linux/file.h>
-#include <linux/hugetlb.h>
-#include <linux/ksm.h>
 #include <linux/mm.h>
 #include <linux/mm_inline.h>
 #include <linux/mman.h>
 #include <linux/prctl.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
-#include <linux/shmem_fs.h>
 
 #include "internal.h"
 

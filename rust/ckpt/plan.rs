@@ -317,7 +317,6 @@ impl Plan {
             flags: body.flags.get(),
             mode: body.mode.get(),
             rdev: body.rdev.get(),
-            deleted: 0,
         };
         let mut text = KVec::with_capacity(path.len() + 1, GFP_KERNEL)?;
         text.extend_from_slice(path, GFP_KERNEL)?;

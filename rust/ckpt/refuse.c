@@ -4,10 +4,13 @@
  * can have and no other file here saves is listed in this one.
  */
 
+#include <linux/cgroup.h>
 #include <linux/cred.h>
 #include <linux/fdtable.h>
+#include <linux/filelock.h>
 #include <linux/fs.h>
 #include <linux/fs_struct.h>
+#include <linux/iocontext.h>
 #include <linux/io_uring.h>
 #include <linux/kdev_t.h>
 #include <linux/magic.h>
@@ -19,7 +22,6 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/seccomp.h>
-#include <linux/time_namespace.h>
 
 #include "internal.h"
 
@@ -149,7 +151,7 @@ static bool policy(struct task_struct *task)
 
 static bool dispatch(struct task_struct *task)
 {
-#ifdef CONFIG_GENERIC_SYSCALL
+#ifdef CONFIG_GENERIC_ENTRY
 	return test_task_syscall_work(task, SYSCALL_USER_DISPATCH);
 #else
 	return false;
@@ -163,6 +165,68 @@ static bool perf(struct task_struct *task)
 #else
 	return false;
 #endif
+}
+
+static bool undo(struct task_struct *task)
+{
+#ifdef CONFIG_SYSVIPC
+	return task->sysvsem.undo_list;
+#else
+	return false;
+#endif
+}
+
+static bool io_priority(struct task_struct *task)
+{
+#ifdef CONFIG_BLOCK
+	bool own;
+
+	task_lock(task);
+	own = task->io_context && task->io_context->ioprio;
+	task_unlock(task);
+	return own;
+#else
+	return false;
+#endif
+}
+
+/* A new address space takes these over from the caller's. */
+static bool memory_settings(struct task_struct *task)
+{
+	struct mm_struct *mm = get_task_mm(task);
+	bool differ;
+
+	if (!mm)
+		return false;
+	differ = mm->def_flags != current->mm->def_flags ||
+		 (__mm_flags_get_word(mm) ^ __mm_flags_get_word(current->mm)) &
+		 MMF_INIT_LEGACY_MASK;
+	mmput(mm);
+	return differ;
+}
+
+static bool membarrier(struct task_struct *task)
+{
+#ifdef CONFIG_MEMBARRIER
+	struct mm_struct *mm = get_task_mm(task);
+	bool has = mm && atomic_read(&mm->membarrier_state);
+
+	if (mm)
+		mmput(mm);
+	return has;
+#else
+	return false;
+#endif
+}
+
+/* A new task takes these over from the caller. */
+static bool prctl_settings(struct task_struct *task)
+{
+	const unsigned int flags = PF_MCE_PROCESS | PF_MCE_EARLY |
+				   PF_MEMALLOC_NOIO | PF_LOCAL_THROTTLE;
+
+	return (task->flags ^ current->flags) & flags ||
+	       (task->atomic_flags ^ current->atomic_flags) & ~BIT(PFA_NO_NEW_PRIVS);
 }
 
 static bool parent_death(struct task_struct *task)
@@ -205,6 +269,10 @@ static bool credentials(struct task_struct *task)
 	bool differ;
 
 	differ = cred->user_ns != mine->user_ns ||
+#ifdef CONFIG_KEYS
+		 cred->thread_keyring || cred->process_keyring ||
+		 cred->session_keyring != mine->session_keyring ||
+#endif
 		 !uid_eq(cred->uid, mine->uid) || !uid_eq(cred->euid, mine->euid) ||
 		 !uid_eq(cred->suid, mine->suid) || !uid_eq(cred->fsuid, mine->fsuid) ||
 		 !gid_eq(cred->gid, mine->gid) || !gid_eq(cred->egid, mine->egid) ||
@@ -246,6 +314,11 @@ static const struct {
 	{ policy, "a memory policy" },
 	{ dispatch, "dispatch of system calls to user space" },
 	{ perf, "performance events" },
+	{ undo, "undo values of semaphores" },
+	{ io_priority, "an I/O priority of its own" },
+	{ memory_settings, "settings of its memory other than the caller's" },
+	{ membarrier, "a registration of membarrier" },
+	{ prctl_settings, "settings of prctl other than the caller's" },
 	{ parent_death, "a signal for the death of its parent" },
 	{ subreaper, "being a subreaper" },
 	{ terminal, "a controlling terminal" },
@@ -284,6 +357,16 @@ static bool is_null_like(dev_t dev)
 	return false;
 }
 
+/* Whose the locks are is not asked: who opens a locked file again would have to. */
+static bool is_locked(const struct inode *inode)
+{
+	const struct file_lock_context *locks = locks_inode_context(inode);
+
+	return locks && (!list_empty_careful(&locks->flc_flock) ||
+			 !list_empty_careful(&locks->flc_posix) ||
+			 !list_empty_careful(&locks->flc_lease));
+}
+
 /* Why an open file cannot be saved; NULL if it can. */
 const char *ckpt_refuse_file(struct file *file)
 {
@@ -310,5 +393,7 @@ const char *ckpt_refuse_file(struct file *file)
 		return S_ISDIR(inode->i_mode) ? "a deleted directory" : "a deleted file";
 	if (file_f_owner(file))
 		return "a file that sends signals";
+	if (is_locked(inode))
+		return "a file with locks";
 	return NULL;
 }

@@ -4,6 +4,7 @@
 
 use crate::{
     ffi::{
+        Cgroup,
         FileExt as _,
         MmExt as _,
         TaskExt as _,
@@ -24,7 +25,7 @@ use kernel::{
 /// # Errors
 ///
 /// `EOPNOTSUPP` if there is one, `EPERM` if the caller may not look.
-pub(crate) fn check(tasks: &[ARef<Task>], why: &mut Why) -> Result {
+pub(crate) fn check(cgroup: &Cgroup, tasks: &[ARef<Task>], why: &mut Why) -> Result {
     let mut check = Check {
         buffer: KVec::from_elem(0, PATH_MAX, GFP_KERNEL)?,
         refused: false,
@@ -35,6 +36,12 @@ pub(crate) fn check(tasks: &[ARef<Task>], why: &mut Why) -> Result {
         return Err(ESRCH);
     }
     for task in tasks {
+        if !cgroup.has(task) {
+            check
+                .why
+                .say(fmt!("pid {}: a cgroup below", task.ids().pid));
+            check.refused = true;
+        }
         check.task(task)?;
     }
     match check.refused {

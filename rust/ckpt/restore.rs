@@ -94,8 +94,8 @@ impl Source for Image {
 ///
 /// `EBADMSG` if the image is not right, `EBUSY` if the cgroup is not empty, and those of everything
 /// that is made. Then nothing is left.
-pub(crate) fn restore(image: i32, cgroup: i32, why: &mut Why) -> Result<(Container, i32)> {
-    let source = Image(ffi::fget(image)?);
+pub(crate) fn restore(image: ARef<File>, cgroup: i32, why: &mut Why) -> Result<(Container, i32)> {
+    let source = Image(image);
     let target = Cgroup::from_fd(cgroup)?;
     if !target.is_empty() {
         why.say(fmt!("the cgroup has tasks"));
@@ -310,7 +310,7 @@ impl Family {
             task.parking.release(task.ids.exit_signal);
         }
         let first = tasks.first().map_or(0, |task| task.ids.pid);
-        container.wait(PATIENCE)?;
+        ffi::undisturbed(|| container.wait(PATIENCE))?;
         self.gone = true;
         Ok((container, first))
     }
@@ -322,9 +322,12 @@ impl Drop for Family {
             return;
         }
         let tasks = &self.restore.plan.tasks;
-        for task in tasks {
-            task.parking.kill();
-            task.parking.bury(task.parent.is_none());
-        }
+        ffi::undisturbed(|| {
+            // Parents first: they make no more children when they are buried.
+            for task in tasks {
+                task.parking.kill();
+                task.parking.bury(task.parent.is_none());
+            }
+        });
     }
 }

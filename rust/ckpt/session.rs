@@ -132,7 +132,7 @@ impl MiscDevice for Session {
         }
     }
 
-    fn ioctl(me: Pin<&Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
+    fn ioctl(me: Pin<&Self>, file: &File, cmd: u32, arg: usize) -> Result<isize> {
         let inner = &mut *me.inner.lock();
         if cmd != WHY {
             inner.why.clear();
@@ -144,7 +144,7 @@ impl MiscDevice for Session {
             DUMP => inner.dump(),
             RESUME => inner.finish(Container::resume),
             KILL => inner.finish(Container::kill),
-            RESTORE => inner.restore(arg),
+            RESTORE => inner.restore(file, arg),
             WHY => inner.explain(arg),
             _ => Err(ENOTTY),
         }?;
@@ -154,8 +154,8 @@ impl MiscDevice for Session {
 
 impl Inner {
     fn check(&mut self, cgroup: i32) -> Result {
-        let tasks = container::tasks(&Cgroup::from_fd(cgroup)?)?;
-        refuse::check(&tasks, &mut self.why)
+        let cgroup = Cgroup::from_fd(cgroup)?;
+        refuse::check(&cgroup, &container::tasks(&cgroup)?, &mut self.why)
     }
 
     fn suspend(&mut self, args: &uapi::ckpt_suspend) -> Result {
@@ -176,7 +176,7 @@ impl Inner {
             State::Suspended(container) | State::Dumping(container, _) => container,
         };
         let tasks = container.tasks()?;
-        refuse::check(&tasks, &mut self.why)?;
+        refuse::check(container.cgroup(), &tasks, &mut self.why)?;
         let stream = Stream::new(save::save(&tasks, &mut self.why)?)?;
         self.state = match mem::replace(&mut self.state, State::Idle) {
             State::Suspended(container) | State::Dumping(container, _) => {
@@ -197,7 +197,7 @@ impl Inner {
         }
     }
 
-    fn restore(&mut self, arg: usize) -> Result {
+    fn restore(&mut self, session: &File, arg: usize) -> Result {
         let mut args: uapi::ckpt_restore = get(arg)?;
         if args.flags != 0 || args.pid != 0 {
             return Err(EINVAL);
@@ -206,7 +206,12 @@ impl Inner {
             return Err(EBUSY);
         };
         ffi::may(true)?;
-        let (container, pid) = restore::restore(args.image, args.cgroup, &mut self.why)?;
+        let image = ffi::fget(args.image)?;
+        // A session is read under its lock, which is taken here; two could wait for each other.
+        if ffi::same_kind(session, &image) {
+            return Err(EINVAL);
+        }
+        let (container, pid) = restore::restore(image, args.cgroup, &mut self.why)?;
         args.pid = pid;
         put(arg, args)?;
         self.state = State::Suspended(container);

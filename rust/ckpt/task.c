@@ -13,7 +13,6 @@
 #include <linux/sched/task.h>
 #include <linux/signal.h>
 #include <linux/syscalls.h>
-#include <linux/time_namespace.h>
 
 #include "internal.h"
 
@@ -40,11 +39,14 @@ int ckpt_task_may(struct task_struct *task)
 	return ptrace_may_access(task, PTRACE_MODE_ATTACH_REALCREDS) ? 0 : -EPERM;
 }
 
-/* Wait until a frozen or parked task is off its CPU; false if it is neither any more. */
+/*
+ * Wait until a frozen, stopped or parked task is off its CPU; false if it is
+ * none of that any more.
+ */
 bool ckpt_task_settle(struct task_struct *task)
 {
 	return wait_task_inactive(task, TASK_NORMAL | TASK_WAKEKILL | TASK_FREEZABLE |
-				  TASK_FROZEN);
+				  TASK_FROZEN | __TASK_STOPPED | __TASK_TRACED);
 }
 
 /* Numbers are those that the caller's namespace has; 0 is a task outside of it. */

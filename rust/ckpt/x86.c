@@ -65,6 +65,15 @@ const char *ckpt_arch_refuse(struct task_struct *task)
 	for (i = 0; i < GDT_ENTRY_TLS_ENTRIES; i++)
 		if (memchr_inv(&thread->tls_array[i], 0, sizeof(thread->tls_array[i])))
 			return "segments of thread-local storage";
+#ifdef CONFIG_ADDRESS_MASKING
+	if (task->mm && task->mm->context.lam_cr3_mask)
+		return "masked addresses";
+#endif
+#ifdef CONFIG_X86_INTEL_MEMORY_PROTECTION_KEYS
+	/* Key 0 is that of all memory. */
+	if (task->mm && task->mm->context.pkey_allocation_map & ~1)
+		return "memory protection keys";
+#endif
 #ifdef CONFIG_MODIFY_LDT_SYSCALL
 	if (task->mm && task->mm->context.ldt)
 		return "a local descriptor table";
