@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/sem.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
@@ -106,7 +107,12 @@ static struct itimerval often = { .it_value.tv_sec = 1000 };
 static sigset_t usr1;
 
 /* The subject has 0 to 2, and 3 for its numbers. */
-REFUSED(deleted, " fd 4: a deleted file", open("gone", O_RDWR | O_CREAT, 0600); unlink("gone"))
+REFUSED(deleted_dir, " fd 4: a deleted directory", mkdir("gone", 0700);
+	open("gone", O_RDONLY); rmdir("gone"))
+REFUSED(deleted_name, " fd 4: a deleted name of a file that has others",
+	open("gone", O_RDWR | O_CREAT, 0600); link("gone", "here"); unlink("gone"))
+REFUSED(deleted_within, " fd 4: a deleted file of a deleted directory", mkdir("gone", 0700);
+	open("gone/it", O_RDWR | O_CREAT, 0600); unlink("gone/it"); rmdir("gone"))
 REFUSED(epoll, " fd 4: a file without a name (anon_inode:[eventpoll])", epoll_create1(0))
 REFUSED(eventfd_, " fd 4: a file without a name (anon_inode:[eventfd])", eventfd(0, 0))
 REFUSED(handler_of_file, " fd 3: a file that sends signals", fcntl(3, F_SETOWN, getpid()))
@@ -173,7 +179,9 @@ out:
 #define T(x) { x, test_refuses_##x, "test_refuses_" #x }
 static const struct ckpt_test tests[] = {
 	{ live, test_refuses_below, "test_refuses_below" },
-	T(deleted),
+	T(deleted_dir),
+	T(deleted_name),
+	T(deleted_within),
 	T(device),
 	T(epoll),
 	T(eventfd_),

@@ -14,6 +14,7 @@
 #include <linux/signal.h>
 #include <linux/syscalls.h>
 
+#include "../futex/futex.h"
 #include "internal.h"
 
 static_assert(_NSIG == CKPT_SIGNALS && sizeof(sigset_t) == sizeof(u64));
@@ -33,6 +34,12 @@ int ckpt_may(bool restore)
 	return 0;
 }
 
+/* Whether the caller is the user that has @cred. */
+bool ckpt_is_user(const struct cred *cred)
+{
+	return cred->user_ns == current_user_ns() && uid_eq(cred->euid, current_euid());
+}
+
 /* Whether the caller may see all of a task. */
 int ckpt_task_may(struct task_struct *task)
 {
@@ -47,6 +54,12 @@ bool ckpt_task_settle(struct task_struct *task)
 {
 	return wait_task_inactive(task, TASK_NORMAL | TASK_WAKEKILL | TASK_FREEZABLE |
 				  TASK_FROZEN | __TASK_STOPPED | __TASK_TRACED);
+}
+
+/* Whether a task that was at rest was killed: its memory is not what it was. */
+bool ckpt_task_killed(struct task_struct *task)
+{
+	return fatal_signal_pending(task) || (READ_ONCE(task->flags) & PF_EXITING);
 }
 
 /* Numbers are those that the caller's namespace has; 0 is a task outside of it. */
@@ -251,6 +264,27 @@ int ckpt_task_restart(struct task_struct *task, struct ckpt_restart *restart)
 			KTIME_MAX;
 		return 0;
 	}
+	if (block->fn == futex_wait_restart) {
+		const u32 known = FLAGS_SIZE_MASK | FLAGS_SHARED | FLAGS_CLOCKRT |
+				  FLAGS_HAS_TIMEOUT;
+
+		if ((block->futex.flags & ~known) ||
+		    (block->futex.flags & FLAGS_SIZE_MASK) != FLAGS_SIZE_32)
+			return -EOPNOTSUPP;
+		restart->kind = CKPT_RESTART_FUTEX;
+		if (block->futex.flags & FLAGS_SHARED)
+			restart->clock |= CKPT_FUTEX_SHARED;
+		if (block->futex.flags & FLAGS_CLOCKRT)
+			restart->clock |= CKPT_FUTEX_REALTIME;
+		restart->address = (unsigned long)block->futex.uaddr;
+		restart->count = (u64)block->futex.bitset << 32 | block->futex.val;
+		restart->left = KTIME_MAX;
+		if (block->futex.flags & FLAGS_HAS_TIMEOUT)
+			restart->left = block->futex.flags & FLAGS_CLOCKRT ?
+				block->futex.time :
+				ktime_sub(block->futex.time, ktime_get());
+		return 0;
+	}
 	return -EOPNOTSUPP;
 }
 
@@ -287,6 +321,25 @@ int ckpt_task_set_restart(struct task_struct *task,
 			block->poll.end_time =
 				ktime_to_timespec64(ktime_add_safe(ktime_get(), left));
 		block->fn = do_restart_poll;
+		return 0;
+	case CKPT_RESTART_FUTEX:
+		if (restart->clock & ~(CKPT_FUTEX_SHARED | CKPT_FUTEX_REALTIME) ||
+		    !(restart->count >> 32))
+			return -EINVAL;
+		block->futex.uaddr = (void __user *)restart->address;
+		block->futex.val = restart->count;
+		block->futex.bitset = restart->count >> 32;
+		block->futex.flags = FLAGS_SIZE_32;
+		if (restart->clock & CKPT_FUTEX_SHARED)
+			block->futex.flags |= FLAGS_SHARED;
+		if (restart->clock & CKPT_FUTEX_REALTIME)
+			block->futex.flags |= FLAGS_CLOCKRT;
+		if (restart->left != KTIME_MAX) {
+			block->futex.flags |= FLAGS_HAS_TIMEOUT;
+			block->futex.time = restart->clock & CKPT_FUTEX_REALTIME ?
+				left : ktime_add_safe(ktime_get(), left);
+		}
+		block->fn = futex_wait_restart;
 		return 0;
 	}
 	return -EINVAL;
