@@ -38,7 +38,7 @@ enum what {
 
 typedef long (*call_fn)(const struct timespec *time);
 
-static volatile long *shared;
+static _Atomic long *shared;
 
 static long result(long ret)
 {
@@ -170,20 +170,30 @@ static void on_signal(int sig)
 	shared[HANDLED] = 1;
 }
 
-static void subject(call_fn call, enum what what)
+/* A call, what happens while it waits, and its result. */
+struct row {
+	const char *name;
+	call_fn call;
+	enum what what;
+	long want;
+	bool word;	/* whether the word is set then */
+};
+
+static void subject(void)
 {
+	const struct row *row = ckpt_arg;
 	struct sigaction act = {
 		.sa_handler = on_signal,
-		.sa_flags = what == RESTART ? SA_RESTART : 0,
+		.sa_flags = row->what == RESTART ? SA_RESTART : 0,
 	};
-	const struct timespec time = { .tv_sec = what == NOTHING ? 2 : 1000 };
+	const struct timespec time = { .tv_sec = row->what == NOTHING ? 2 : 1000 };
 
 	ckpt_tell(WORD, 0);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, 3, 0);
-	if (shared == MAP_FAILED || (what != NOTHING && sigaction(SIGUSR1, &act, NULL)))
+	if (shared == MAP_FAILED || (row->what != NOTHING && sigaction(SIGUSR1, &act, NULL)))
 		_exit(1);
 	shared[READY] = 1;
-	shared[RESULT] = call(&time);
+	shared[RESULT] = row->call(&time);
 	shared[DONE] = 1;
 	_exit(0);
 }
@@ -212,7 +222,7 @@ static bool waits(struct ckpt_subject *subject)
 /* Let a wait for the word end. */
 static int set_word(struct ckpt_subject *subject)
 {
-	volatile long *numbers;
+	_Atomic long *numbers;
 	char path[128];
 	int fd, i;
 
@@ -227,88 +237,83 @@ static int set_word(struct ckpt_subject *subject)
 		syscall(SYS_futex, &numbers[WORD], FUTEX_WAKE, 1);
 		usleep(CKPT_POLL_USEC);
 	}
-	munmap((void *)numbers, sizeof(*numbers));
+	munmap(numbers, sizeof(*numbers));
 	return 0;
 }
 
-static int check(struct ckpt_subject *subject, enum what what, bool word, long want)
+static int check(struct ckpt_subject *subject)
 {
+	const struct row *row = ckpt_arg;
+
 	if (ckpt_await(subject, READY, 1) < 0 || !waits(subject) || ckpt_cycle(subject))
 		return KSFT_FAIL;
 	/* A signal between two attempts of a call would come before the second one. */
 	if (unmet(waits(subject)))
 		return KSFT_FAIL;
-	if (what != NOTHING && (unmet(!kill(subject->pid, SIGUSR1)) ||
-				ckpt_await(subject, HANDLED, 1) < 0))
+	if (row->what != NOTHING && (unmet(!kill(subject->pid, SIGUSR1)) ||
+				     ckpt_await(subject, HANDLED, 1) < 0))
 		return KSFT_FAIL;
-	if (word && set_word(subject))
+	if (row->word && set_word(subject))
 		return KSFT_FAIL;
 	if (ckpt_await(subject, DONE, 1) < 0)
 		return KSFT_FAIL;
 	/* A futex that is not waited for yet when the word is set is not waited for at all. */
-	if (word && ckpt_told(subject, RESULT) == -EAGAIN)
+	if (row->word && ckpt_told(subject, RESULT) == -EAGAIN)
 		return KSFT_PASS;
-	return differs(ckpt_told(subject, RESULT), want) ? KSFT_FAIL : KSFT_PASS;
+	return differs(ckpt_told(subject, RESULT), row->want) ? KSFT_FAIL : KSFT_PASS;
 }
 
-/* One column of the table: the call, what happens, whether the word is set then, the result. */
-#define CALL(call, what, word, want) \
-	static void call##_##what(void) \
-	{ \
-		subject(call, what); \
-	} \
-	static int check_##call##_##what(struct ckpt_subject *subject) \
-	{ \
-		return check(subject, what, word, want); \
-	}
-
-#define EACH(X) \
-	X(nanosleep_, NOTHING, false, 0) \
-	X(nanosleep_, HANDLER, false, -EINTR) \
-	X(nanosleep_, RESTART, false, -EINTR) \
-	X(sleep_monotonic, NOTHING, false, 0) \
-	X(sleep_monotonic, HANDLER, false, -EINTR) \
-	X(sleep_boottime, NOTHING, false, 0) \
-	X(sleep_boottime, HANDLER, false, -EINTR) \
-	X(sleep_until, NOTHING, false, 0) \
-	X(sleep_until, HANDLER, false, -EINTR) \
-	X(sleep_until, RESTART, false, -EINTR) \
-	X(poll_, NOTHING, false, 0) \
-	X(poll_, HANDLER, false, -EINTR) \
-	X(poll_, RESTART, false, -EINTR) \
-	X(ppoll_, NOTHING, false, 0) \
-	X(ppoll_, HANDLER, false, -EINTR) \
-	X(ppoll_, RESTART, false, -EINTR) \
-	X(select_, NOTHING, false, 0) \
-	X(select_, HANDLER, false, -EINTR) \
-	X(select_, RESTART, false, -EINTR) \
-	X(pselect_, NOTHING, false, 0) \
-	X(pselect_, HANDLER, false, -EINTR) \
-	X(pselect_, RESTART, false, -EINTR) \
-	X(futex_timed, NOTHING, false, -ETIMEDOUT) \
-	X(futex_timed, HANDLER, false, -EINTR) \
-	X(futex_timed, RESTART, false, -EINTR) \
-	X(futex_realtime, NOTHING, false, -ETIMEDOUT) \
-	X(futex_realtime, HANDLER, false, -EINTR) \
-	X(futex_endless, NOTHING, true, 0) \
-	X(futex_endless, HANDLER, false, -EINTR) \
-	X(futex_endless, RESTART, true, 0) \
-	X(pause_, HANDLER, false, -EINTR) \
-	X(pause_, RESTART, false, -EINTR) \
-	X(sigsuspend_, HANDLER, false, -EINTR) \
-	X(sigsuspend_, RESTART, false, -EINTR) \
-	X(wait_, NOTHING, true, 0) \
-	X(wait_, HANDLER, false, -EINTR) \
-	X(wait_, RESTART, true, 0)
-
-#define ROW(call, what, word, want) \
-	{ call##_##what, check_##call##_##what, "test_" #call "_" #what },
-
-EACH(CALL)
-
-static const struct ckpt_test tests[] = { EACH(ROW) };
+static const struct row rows[] = {
+	{ "nanosleep", nanosleep_, NOTHING, 0 },
+	{ "nanosleep", nanosleep_, HANDLER, -EINTR },
+	{ "nanosleep", nanosleep_, RESTART, -EINTR },
+	{ "sleep_monotonic", sleep_monotonic, NOTHING, 0 },
+	{ "sleep_monotonic", sleep_monotonic, HANDLER, -EINTR },
+	{ "sleep_boottime", sleep_boottime, NOTHING, 0 },
+	{ "sleep_boottime", sleep_boottime, HANDLER, -EINTR },
+	{ "sleep_until", sleep_until, NOTHING, 0 },
+	{ "sleep_until", sleep_until, HANDLER, -EINTR },
+	{ "sleep_until", sleep_until, RESTART, -EINTR },
+	{ "poll", poll_, NOTHING, 0 },
+	{ "poll", poll_, HANDLER, -EINTR },
+	{ "poll", poll_, RESTART, -EINTR },
+	{ "ppoll", ppoll_, NOTHING, 0 },
+	{ "ppoll", ppoll_, HANDLER, -EINTR },
+	{ "ppoll", ppoll_, RESTART, -EINTR },
+	{ "select", select_, NOTHING, 0 },
+	{ "select", select_, HANDLER, -EINTR },
+	{ "select", select_, RESTART, -EINTR },
+	{ "pselect", pselect_, NOTHING, 0 },
+	{ "pselect", pselect_, HANDLER, -EINTR },
+	{ "pselect", pselect_, RESTART, -EINTR },
+	{ "futex_timed", futex_timed, NOTHING, -ETIMEDOUT },
+	{ "futex_timed", futex_timed, HANDLER, -EINTR },
+	{ "futex_timed", futex_timed, RESTART, -EINTR },
+	{ "futex_realtime", futex_realtime, NOTHING, -ETIMEDOUT },
+	{ "futex_realtime", futex_realtime, HANDLER, -EINTR },
+	{ "futex_endless", futex_endless, NOTHING, 0, true },
+	{ "futex_endless", futex_endless, HANDLER, -EINTR },
+	{ "futex_endless", futex_endless, RESTART, 0, true },
+	{ "pause", pause_, HANDLER, -EINTR },
+	{ "pause", pause_, RESTART, -EINTR },
+	{ "sigsuspend", sigsuspend_, HANDLER, -EINTR },
+	{ "sigsuspend", sigsuspend_, RESTART, -EINTR },
+	{ "wait", wait_, NOTHING, 0, true },
+	{ "wait", wait_, HANDLER, -EINTR },
+	{ "wait", wait_, RESTART, 0, true },
+};
 
 int main(void)
 {
+	static const char *const what[] = { "undisturbed", "handler", "restart" };
+	static char names[ARRAY_SIZE(rows)][64];
+	struct ckpt_test tests[ARRAY_SIZE(rows)];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		snprintf(names[i], sizeof(names[i]), "test_%s_%s", rows[i].name,
+			 what[rows[i].what]);
+		tests[i] = (struct ckpt_test){ subject, check, names[i], &rows[i] };
+	}
 	return ckpt_main(tests, ARRAY_SIZE(tests));
 }

@@ -11,7 +11,7 @@
 #include "ckpt_finding.h"
 
 /* Content with holes, two open files of it, and a mapping. */
-static void deleted(void)
+static void deleted_file(void)
 {
 	int fd = open("gone", O_RDWR | O_CREAT, 0640), twin = open("gone", O_RDONLY);
 	char text[32] = "", link[64], *at;
@@ -94,7 +94,7 @@ static void private(void)
 
 #define T(f) { f, check_finding, "test_" #f }
 static const struct ckpt_test tests[] = {
-	T(deleted),
+	T(deleted_file),
 	T(nameless),
 	T(private),
 	T(replaced),

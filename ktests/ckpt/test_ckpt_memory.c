@@ -139,7 +139,7 @@ static void read_proc(const char *name, char *into)
 }
 
 /* Every mapping is where it was, and what it was, down to its name. */
-static void maps(void)
+static void map_lines(void)
 {
 	char *named = map(3 << 12, MAP_PRIVATE);
 
@@ -228,9 +228,10 @@ static void layout(void)
 /* The stack grows on. */
 static int deep(int left)
 {
-	volatile char room[4096];
+	char room[4096];
 
 	room[0] = left % 100;
+	asm volatile("" : : "r" (room) : "memory");
 	return left ? deep(left - 1) + room[0] - left % 100 : 0;
 }
 
@@ -248,7 +249,7 @@ static const struct ckpt_test tests[] = {
 	T(guards),
 	T(huge),
 	T(layout),
-	T(maps),
+	T(map_lines),
 	T(memory),
 	T(shared_file),
 	T(stack),

@@ -103,8 +103,8 @@ static int delete(const char *name, struct file *file)
 /* A file without a name in the directory where @path is. */
 static struct file *make_nameless(const char *path, int flags)
 {
-	const char *slash = strrchr(path, '/');
 	char *dir __free(kfree) = NULL;
+	const char *slash = strrchr(path, '/');
 
 	if (!slash)
 		return ERR_PTR(-EINVAL);

@@ -85,6 +85,12 @@ pub(crate) fn may(restore: bool) -> Result {
     to_result(unsafe { bindings::ckpt_may(restore) })
 }
 
+/// What the caller would hand down to new tasks, and must not.
+pub(crate) fn confined() -> Option<&'static str> {
+    // SAFETY: The texts are constants.
+    unsafe { text(bindings::ckpt_confined()) }
+}
+
 /// Whether the caller is the user that has these credentials.
 pub(crate) fn is_user(cred: &Credential) -> bool {
     // SAFETY: There is a reference.

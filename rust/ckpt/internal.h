@@ -109,6 +109,7 @@ struct ckpt_restart {
 #define CKPT_RLIMITS	16
 
 int ckpt_may(bool restore);
+const char *ckpt_confined(void);
 bool ckpt_is_user(const struct cred *cred);
 int ckpt_task_may(struct task_struct *task);
 bool ckpt_task_settle(struct task_struct *task);

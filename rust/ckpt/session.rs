@@ -328,6 +328,10 @@ impl Work {
         let promise = promise(args.flags)?;
         self.state.must_be_idle()?;
         ffi::may(true)?;
+        if let Some(what) = ffi::confined() {
+            self.why.say(fmt!("{what}"));
+            return Err(EPERM);
+        }
         let image = ffi::fget(args.image)?;
         // Sessions are no files that have an image.
         if ffi::same_kind(session, &image) {

@@ -11,6 +11,7 @@
 #include <linux/sched/coredump.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
+#include <linux/seccomp.h>
 #include <linux/signal.h>
 #include <linux/syscalls.h>
 
@@ -32,6 +33,16 @@ int ckpt_may(bool restore)
 	    (restore && !ns_capable(ns, CAP_SYS_ADMIN)))
 		return -EPERM;
 	return 0;
+}
+
+/* What new tasks would inherit from the caller although their image does not have it. */
+const char *ckpt_confined(void)
+{
+#ifdef CONFIG_SECCOMP
+	if (current->seccomp.mode != SECCOMP_MODE_DISABLED)
+		return "the caller is confined by seccomp";
+#endif
+	return NULL;
 }
 
 /* Whether the caller is the user that has @cred. */
@@ -99,6 +110,9 @@ int ckpt_task_set_ids(const struct ckpt_ids *ids)
 	    ids->oom_score_adj > OOM_SCORE_ADJ_MAX ||
 	    ids->dumpable > TASK_DUMPABLE_OWNER)
 		return -EINVAL;
+	/* It cannot be taken away, so the caller must not have it either. */
+	if (!ids->no_new_privs && task_no_new_privs(current))
+		return -EPERM;
 	if (ids->oom_score_adj < current->signal->oom_score_adj_min &&
 	    !capable(CAP_SYS_RESOURCE))
 		return -EPERM;
