@@ -24,7 +24,7 @@ use crate::progress::{Bar, Unit};
 use crate::report::{Report, Run};
 use crate::{paths, setup, workload};
 use list::Test;
-use results::{Outcome, Reader, Row, Verdict};
+use results::{Engine, Outcome, Reader, Row, Verdict};
 
 /// The tests that are run unless others are named.
 const LIST: &str = "xtask/config/zdtm.list";
@@ -76,12 +76,8 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
         );
         return Err(failure.fix("cargo xtask setup").into());
     }
-    let flavour = match criu {
-        Some(_) => Flavour::Peers,
-        None => Flavour::Default,
-    };
     let config = Config {
-        flavour,
+        flavour: Flavour::Peers,
         ..Config::of(Series::Ckpt, Arch::Qemu)
     };
     let kernel = Kernel::from(build::ensure(base, &config)?);
@@ -136,11 +132,13 @@ impl Session {
                         self.suite.display()
                     )];
                     let verdict = Verdict::Fail;
-                    self.rows[at].alone = Some(Outcome { verdict, why });
+                    let outcome = Outcome { verdict, why };
+                    self.rows[at].outcomes.insert(Engine::Alone, outcome);
                     bar.add(1);
                 }
             }
         }
+        let engines = self.engines();
         let mut boot = 0;
         while !left.is_empty() {
             boot += 1;
@@ -160,10 +158,6 @@ impl Session {
                 }
                 break;
             }
-            let engines: &[&str] = match self.criu {
-                Some(_) => &["alone", "ckpt", "criu"],
-                None => &["alone", "ckpt"],
-            };
             let Some(fatal) = reader.crashed(&mut self.rows, engines, &findings) else {
                 return Err(console.failure(verdict.exit, &findings).into());
             };
@@ -187,14 +181,15 @@ impl Session {
                 &self.tests[*at].arguments,
             ]
             .concat();
-            words.join(" ") + "\n"
+            words.join("\t") + "\n"
         });
         let file = tempfile::NamedTempFile::new()?;
         fs::write(file.path(), lines.collect::<String>())?;
         // The limit in the guest is the one that counts; that of the guest is for one that is stuck.
-        let attempts = if self.criu.is_some() { 3 } else { 2 };
+        let attempts = self.engines().len() as u32;
         let limit = LIMIT * self.kernel.slowness();
-        let mut command = format!("./workload zdtm --limit {} tests", limit.as_secs());
+        let prepare = include_str!("guest.sh");
+        let mut command = format!("{prepare}./workload zdtm tests --limit {}", limit.as_secs());
         if let Some(criu) = &self.criu {
             let criu = criu.display().to_string();
             command += &format!(" --criu {}", shell_words::quote(&criu));
@@ -207,7 +202,7 @@ impl Session {
         script.cmdline.push("kunit.enable=0".to_owned());
         script.memory = 2048;
         let rows = &mut self.rows;
-        let done = |rows: &[Row]| rows.iter().filter(|row| row.alone.is_some()).count();
+        let done = |rows: &[Row]| rows.iter().filter(|row| !row.outcomes.is_empty()).count();
         guest::run(
             &self.kernel,
             script.each_line(|line| {
@@ -219,14 +214,22 @@ impl Session {
         )
     }
 
+    /// Who has to do with the tests.
+    fn engines(&self) -> &'static [Engine] {
+        match self.criu {
+            Some(_) => &[Engine::Alone, Engine::Ckpt, Engine::Criu],
+            None => &[Engine::Alone, Engine::Ckpt],
+        }
+    }
+
     /// Prints the results, and says what to exit with.
     fn show(self, args: &Args, json: bool) -> Result<ExitCode> {
-        let criu = self.criu.is_some();
+        let engines = self.engines();
         let command = crate::reproduce(std::env::args_os().skip(1));
         let report = Report {
             runs: vec![Run {
                 name: self.name.clone(),
-                root: results::tree(&self.rows, criu),
+                root: results::tree(&self.rows, engines),
                 time: self.time,
                 log: None,
                 reproduce: command.trim_start_matches("reproduce: ").to_owned(),
@@ -249,8 +252,8 @@ impl Session {
             };
             println!("{}", serde_json::to_string_pretty(&whole)?);
         } else {
-            println!("{}", results::table(&self.rows, criu));
-            println!("{}", results::summary(&self.rows, criu));
+            println!("{}", results::table(&self.rows, engines));
+            println!("{}", results::summary(&self.rows, engines));
         }
         for finding in &self.findings {
             eprintln!("error: {finding}");

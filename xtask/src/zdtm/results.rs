@@ -2,7 +2,8 @@
 
 //! What the guest says about the tests, and how it is shown.
 
-use std::fmt;
+use std::collections::BTreeMap;
+use std::{fmt, mem};
 
 use comfy_table::{Table, presets};
 use serde::Serialize;
@@ -68,6 +69,34 @@ pub struct Outcome {
     pub why: Vec<String>,
 }
 
+/// Who saves and restores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// Nobody: a test that does not pass then tells nothing.
+    Alone,
+    /// The kernel's engine.
+    Ckpt,
+    /// CRIU.
+    Criu,
+}
+
+impl Engine {
+    const ALL: [Self; 3] = [Self::Alone, Self::Ckpt, Self::Criu];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Alone => "alone",
+            Self::Ckpt => "ckpt",
+            Self::Criu => "criu",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|engine| engine.name() == name)
+    }
+}
+
 /// All attempts with a test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
@@ -75,15 +104,9 @@ pub struct Row {
     pub name: String,
     /// What it is about.
     pub category: String,
-    /// Without being saved: a test that does not pass then tells nothing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub alone: Option<Outcome>,
-    /// By the kernel's engine.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ckpt: Option<Outcome>,
-    /// By CRIU.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub criu: Option<Outcome>,
+    /// How each ended.
+    #[serde(flatten)]
+    pub outcomes: BTreeMap<Engine, Outcome>,
 }
 
 impl Row {
@@ -92,44 +115,33 @@ impl Row {
         Self {
             name: test.name.clone(),
             category: test.category.clone(),
-            alone: None,
-            ckpt: None,
-            criu: None,
+            outcomes: BTreeMap::new(),
         }
     }
 
-    /// Whether the engine did all that is asked of it: the test passes, or is refused by name.
+    /// Whether the kernel's engine did all that is asked of it: the test passes, or is refused by name.
     pub fn holds(&self) -> bool {
-        let verdict = self.ckpt.as_ref().map(|outcome| outcome.verdict);
+        let verdict = self.verdict(Engine::Ckpt);
         matches!(verdict, Some(Verdict::Pass | Verdict::Refused))
     }
 
-    fn slot(&mut self, engine: &str) -> Option<&mut Option<Outcome>> {
-        match engine {
-            "alone" => Some(&mut self.alone),
-            "ckpt" => Some(&mut self.ckpt),
-            "criu" => Some(&mut self.criu),
-            _ => None,
-        }
+    fn verdict(&self, engine: Engine) -> Option<Verdict> {
+        self.outcomes.get(&engine).map(|outcome| outcome.verdict)
     }
 
     /// What went wrong, with the name of who did it where that is not the kernel's engine.
     fn why(&self) -> Vec<String> {
-        let engines = [
-            ("alone: ", &self.alone),
-            ("", &self.ckpt),
-            ("criu: ", &self.criu),
-        ];
         let mut lines = Vec::new();
-        for (engine, outcome) in engines {
-            let why = outcome.iter().flat_map(|outcome| &outcome.why);
-            let mut shown: Vec<_> = why.map(|line| format!("{engine}{line}")).collect();
-            if shown.len() > SHOWN {
-                let more = shown.len() - SHOWN;
-                shown.truncate(SHOWN);
-                shown.push(format!("{engine}({more} lines more)"));
+        for (engine, outcome) in &self.outcomes {
+            let who = match engine {
+                Engine::Ckpt => String::new(),
+                _ => format!("{}: ", engine.name()),
+            };
+            let shown = outcome.why.iter().take(SHOWN);
+            lines.extend(shown.map(|line| format!("{who}{line}")));
+            if outcome.why.len() > SHOWN {
+                lines.push(format!("{who}({} lines more)", outcome.why.len() - SHOWN));
             }
-            lines.extend(shown);
         }
         lines
     }
@@ -164,105 +176,87 @@ impl Reader {
             ("why", _) => self.why.push(rest.to_owned()),
             ("result", [name, engine, verdict]) => {
                 let row = rows.iter_mut().find(|row| row.name == *name);
-                let slot = row.and_then(|row| row.slot(engine));
-                if let (Some(slot), Some(verdict)) = (slot, Verdict::named(verdict)) {
-                    let why = std::mem::take(&mut self.why);
-                    *slot = Some(Outcome { verdict, why });
+                let engine = Engine::named(engine);
+                if let (Some(row), Some(engine), Some(verdict)) =
+                    (row, engine, Verdict::named(verdict))
+                {
+                    let why = mem::take(&mut self.why);
+                    row.outcomes.insert(engine, Outcome { verdict, why });
                 }
             }
             _ => {}
         }
     }
 
-    /// The guest is gone: what was under way did not survive it. Returns that test.
+    /// The guest is gone: the attempt that was under way did not survive it, or the last one of the kernel's
+    /// engine had an effect later. Returns the test.
     pub fn crashed(
         &mut self,
         rows: &mut [Row],
-        engines: &[&str],
+        engines: &[Engine],
         because: &[String],
     ) -> Option<usize> {
         let current = self.current?;
-        let row = &mut rows[current];
-        let mut why = std::mem::take(&mut self.why);
+        let outcomes = &mut rows[current].outcomes;
+        let mut why = mem::take(&mut self.why);
         why.extend_from_slice(because);
         let verdict = Verdict::Crash;
-        for engine in engines {
-            if let Some(slot @ None) = row.slot(engine) {
-                *slot = Some(Outcome { verdict, why });
-                break;
-            }
-        }
+        let under_way = engines.iter().find(|engine| !outcomes.contains_key(engine));
+        let under_way = *under_way.unwrap_or(&Engine::Ckpt);
+        outcomes.insert(under_way, Outcome { verdict, why });
         Some(current)
     }
 }
 
 /// The results as a table.
-pub fn table(rows: &[Row], criu: bool) -> Table {
+pub fn table(rows: &[Row], engines: &[Engine]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
-    let mut header = vec!["test", "category", "alone", "ckpt"];
-    header.extend(criu.then_some("criu"));
-    header.push("why");
-    table.set_header(header);
-    let word = |outcome: &Option<Outcome>| match outcome {
-        Some(outcome) => outcome.verdict.to_string(),
-        None => "-".to_owned(),
-    };
+    let names = engines.iter().map(|engine| engine.name());
+    table.set_header(["test", "category"].into_iter().chain(names).chain(["why"]));
     for row in rows {
-        let mut cells = vec![row.name.clone(), row.category.clone(), word(&row.alone)];
-        cells.push(word(&row.ckpt));
-        cells.extend(criu.then(|| word(&row.criu)));
+        let mut cells = vec![row.name.clone(), row.category.clone()];
+        cells.extend(engines.iter().map(|&engine| match row.verdict(engine) {
+            Some(verdict) => verdict.to_string(),
+            None => "-".to_owned(),
+        }));
         cells.push(row.why().join("\n"));
         table.add_row(cells);
     }
     table
 }
 
-/// `ckpt: 20 pass, 3 refused, 1 fail`, for each engine, and how many tests fail by themselves.
-pub fn summary(rows: &[Row], criu: bool) -> String {
-    let count = |engine: fn(&Row) -> &Option<Outcome>, wanted: Verdict| {
-        let found = rows.iter().filter_map(|row| engine(row).as_ref());
-        found.filter(|outcome| outcome.verdict == wanted).count()
-    };
-    let mut engines: Vec<(&str, fn(&Row) -> &Option<Outcome>)> = vec![("ckpt", |row| &row.ckpt)];
-    if criu {
-        engines.push(("criu", |row| &row.criu));
-    }
-    let mut lines: Vec<String> = Vec::new();
-    for (name, engine) in engines {
-        let of = |verdict| count(engine, verdict);
-        lines.push(format!(
-            "{name}: {} pass, {} refused, {} fail, {} crash",
-            of(Verdict::Pass),
-            of(Verdict::Refused),
-            of(Verdict::Fail),
-            of(Verdict::Crash)
-        ));
-    }
-    let alone = rows.len() - count(|row| &row.alone, Verdict::Pass);
-    lines.push(format!(
-        "{} tests, {alone} of them fail by themselves",
-        rows.len()
-    ));
-    lines.join("\n")
+/// How many tests ended how, in a line for each engine.
+pub fn summary(rows: &[Row], engines: &[Engine]) -> String {
+    let lines = engines.iter().map(|&engine| {
+        let count = |wanted| {
+            let verdicts = rows.iter().map(|row| row.verdict(engine));
+            verdicts.filter(|&verdict| verdict == wanted).count()
+        };
+        format!(
+            "{}: {} pass, {} refused, {} fail, {} crash, {} not run",
+            engine.name(),
+            count(Some(Verdict::Pass)),
+            count(Some(Verdict::Refused)),
+            count(Some(Verdict::Fail)),
+            count(Some(Verdict::Crash)),
+            count(None)
+        )
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The results as a tree, of which reports for other programs are made.
-pub fn tree(rows: &[Row], criu: bool) -> Node {
-    let mut engines: Vec<(&str, fn(&Row) -> &Option<Outcome>)> =
-        vec![("alone", |row| &row.alone), ("ckpt", |row| &row.ckpt)];
-    if criu {
-        engines.push(("criu", |row| &row.criu));
-    }
-    let groups = engines.into_iter().map(|(name, engine)| {
+pub fn tree(rows: &[Row], engines: &[Engine]) -> Node {
+    let groups = engines.iter().map(|engine| {
         let leaves = rows.iter().filter_map(|row| {
-            let outcome = engine(row).as_ref()?;
+            let outcome = row.outcomes.get(engine)?;
             let mut node = Node::leaf(row.name.clone(), outcome.verdict.status());
             node.reason = outcome.why.first().cloned();
             node.diagnostics = outcome.why.clone();
             Some(node)
         });
-        Node::group(name, leaves.collect())
+        Node::group(engine.name(), leaves.collect())
     });
     Node::group("zdtm", groups.collect())
 }
@@ -307,14 +301,14 @@ zdtm result aio00 alone fail
         read(&mut Reader::default(), OUTPUT, &mut rows);
         let holds: Vec<_> = rows.iter().map(Row::holds).collect();
         assert_eq!(holds, [true, true, false]);
-        assert_eq!(rows[2].ckpt, None);
-        insta::assert_snapshot!(table(&rows, true));
-        insta::assert_snapshot!(summary(&rows, true), @r"
-        ckpt: 1 pass, 1 refused, 0 fail, 0 crash
-        criu: 1 pass, 0 refused, 1 fail, 0 crash
-        3 tests, 1 of them fail by themselves
+        assert_eq!(rows[2].verdict(Engine::Ckpt), None);
+        insta::assert_snapshot!(table(&rows, &Engine::ALL));
+        insta::assert_snapshot!(summary(&rows, &Engine::ALL), @r"
+        alone: 2 pass, 0 refused, 1 fail, 0 crash, 0 not run
+        ckpt: 1 pass, 1 refused, 0 fail, 0 crash, 1 not run
+        criu: 1 pass, 0 refused, 1 fail, 0 crash, 1 not run
         ");
-        let count = tree(&rows, false).count();
+        let count = tree(&rows, &[Engine::Alone, Engine::Ckpt]).count();
         assert_eq!((count.passed, count.failed, count.skipped), (3, 1, 1));
     }
 
@@ -323,7 +317,11 @@ zdtm result aio00 alone fail
         let mut rows = rows(&["maps00", "fd"]);
         let mut reader = Reader::default();
         let died = |reader: &mut Reader, rows: &mut [Row]| {
-            reader.crashed(rows, &["alone", "ckpt"], &["a panic".to_owned()])
+            reader.crashed(
+                rows,
+                &[Engine::Alone, Engine::Ckpt],
+                &["a panic".to_owned()],
+            )
         };
         assert_eq!(died(&mut reader, &mut rows), None);
         read(
@@ -332,7 +330,7 @@ zdtm result aio00 alone fail
             &mut rows,
         );
         assert_eq!(died(&mut reader, &mut rows), Some(1));
-        let ckpt = rows[1].ckpt.as_ref().unwrap();
+        let ckpt = &rows[1].outcomes[&Engine::Ckpt];
         assert_eq!(ckpt.verdict, Verdict::Crash);
         assert_eq!(ckpt.why, ["a panic"]);
         assert!(!rows[1].holds());

@@ -51,7 +51,7 @@ pub enum Engine {
 /// What is run.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// A file with a line for each test: its program and its arguments.
+    /// A file with a line for each test: its program and its arguments, with tabs between.
     tests: PathBuf,
     /// CRIU's program, to have it do the same.
     #[arg(long)]
@@ -88,7 +88,7 @@ pub fn run(args: &Run) -> Result<()> {
     let mut engines = vec![Engine::Ckpt];
     engines.extend(args.criu.as_ref().map(|_| Engine::Criu));
     for line in text.lines() {
-        let test: Vec<&str> = line.split_whitespace().collect();
+        let test: Vec<&str> = line.split('\t').collect();
         let Some(name) = test.first().and_then(|path| Path::new(path).file_name()) else {
             continue;
         };

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: GPL-2.0
+# Some tests map more than there is memory, and some look at what only a file system on a disk does.
+set -e
+echo 1 >/proc/sys/vm/overcommit_memory
+"$BUSYBOX" truncate -s 2G /tmp/disk
+"$BUSYBOX" mke2fs /tmp/disk >/dev/null
+mkdir /tmp/zdtm
+"$BUSYBOX" mount -t ext4 -o loop /tmp/disk /tmp/zdtm
