@@ -98,8 +98,16 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
 
 /// The path of a file that has to be there, as the guest sees it.
 fn present(path: &Path) -> Result<PathBuf> {
-    path.canonicalize()
-        .map_err(|error| Failure::new(Exit::Usage, format!("{}: {error}", path.display())).into())
+    path.canonicalize().map_err(|error| {
+        Failure::new(Exit::Usage, format!("{}: {error}", path.display()))
+            .fix("Documentation/toolkit/zdtm.rst says what has to be there")
+            .into()
+    })
+}
+
+/// How many tests have come to an end, but for the one that is under way.
+fn done(rows: &[Row]) -> u64 {
+    rows.iter().filter(|row| !row.outcomes.is_empty()).count() as u64
 }
 
 /// What is run, and what came of it.
@@ -152,10 +160,11 @@ impl Session {
                 self.findings
                     .push(format!("console: {}", console.log.display()));
             }
+            bar.set(done(&self.rows));
             if let End::Exited(code) = console.outcome {
-                if code != 0 {
-                    return Err(console.failure(Exit::Infrastructure, &findings).into());
-                }
+                // What stopped it is the last that it said.
+                let last = console.output.lines().last().filter(|_| code != 0);
+                self.findings.extend(last.map(str::to_owned));
                 break;
             }
             let Some(fatal) = reader.crashed(&mut self.rows, engines, &findings) else {
@@ -202,13 +211,12 @@ impl Session {
         script.cmdline.push("kunit.enable=0".to_owned());
         script.memory = 2048;
         let rows = &mut self.rows;
-        let done = |rows: &[Row]| rows.iter().filter(|row| !row.outcomes.is_empty()).count();
         guest::run(
             &self.kernel,
             script.each_line(|line| {
                 reader.line(line, rows);
                 if Reader::begins(line) {
-                    bar.set(done(rows) as u64);
+                    bar.set(done(rows));
                 }
             }),
         )

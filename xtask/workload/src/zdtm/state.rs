@@ -40,6 +40,18 @@ const STATUS: [&str; 18] = [
 /// The lines of `/proc/PID/fdinfo/FD` that stay.
 const FDINFO: [&str; 3] = ["pos", "flags", "eventfd-count"];
 
+/// The files of `/proc/PID` that stay as they are.
+const FILES: [&str; 8] = [
+    "cmdline",
+    "coredump_filter",
+    "environ",
+    "limits",
+    "loginuid",
+    "oom_score_adj",
+    "personality",
+    "timerslack_ns",
+];
+
 /// One line for each fact.
 pub struct State(BTreeSet<String>);
 
@@ -82,6 +94,14 @@ fn facts(pid: Pid, numbers: &mut Numbers) -> Result<Vec<String>> {
             ));
         }
     }
+    // Not every kernel has all of them, and which it has does not change.
+    for file in FILES {
+        for part in parts(&fs::read(dir.join(file)).unwrap_or_default()) {
+            facts.push(format!("{file} {part}"));
+        }
+    }
+    let auxv = fs::read(dir.join("auxv")).unwrap_or_default();
+    facts.extend(auxv.chunks(16).map(|entry| format!("auxv {entry:02x?}")));
     let mut fds: Vec<u32> = Vec::new();
     for entry in fs::read_dir(dir.join("fd"))? {
         fds.push(entry?.file_name().to_string_lossy().parse()?);
@@ -109,6 +129,16 @@ fn kept(text: &str, keys: &[&str]) -> Vec<String> {
     });
     lines
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+/// The lines of a text, or the strings that it consists of, if each ends with a zero.
+fn parts(text: &[u8]) -> Vec<String> {
+    let end = if text.contains(&0) { 0 } else { b'\n' };
+    let parts = text.split(|&byte| byte == end);
+    parts
+        .filter(|part| !part.is_empty())
+        .map(|part| String::from_utf8_lossy(part).escape_debug().to_string())
         .collect()
 }
 
@@ -291,6 +321,13 @@ mod tests {
     fn only_what_stays_is_kept() {
         let text = "pos:\t12\nflags:\t0100002\nmnt_id:\t25\n";
         assert_eq!(kept(text, &FDINFO), ["pos: 12", "flags: 0100002"]);
+    }
+
+    #[test]
+    fn files_have_lines_or_strings() {
+        assert_eq!(parts(b"a=1\nb=2\0c\0"), ["a=1\\nb=2", "c"]);
+        assert_eq!(parts(b"a 1\nb 2\n"), ["a 1", "b 2"]);
+        assert!(parts(b"").is_empty());
     }
 
     #[test]
