@@ -3,6 +3,8 @@
 set -e
 echo 1 >/proc/sys/vm/overcommit_memory
 "$BUSYBOX" truncate -s 2G /tmp/disk
-"$BUSYBOX" mke2fs /tmp/disk >/dev/null
+"$BUSYBOX" mke2fs -F /tmp/disk >/dev/null
 mkdir /tmp/zdtm
-"$BUSYBOX" mount -t ext4 -o loop /tmp/disk /tmp/zdtm
+# In two steps: mount by itself would keep the device open for writing, which a kernel may refuse.
+"$BUSYBOX" losetup /dev/loop0 /tmp/disk
+"$BUSYBOX" mount -t ext4 /dev/loop0 /tmp/zdtm
