@@ -64,7 +64,8 @@ impl Test {
     }
 }
 
-/// Reads a list, and keeps the tests with a name that one of the patterns matches; all if there is none.
+/// Reads a list, and keeps the tests with a name that one of the patterns matches; all if there is
+/// none.
 ///
 /// # Errors
 ///

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `cargo xtask zdtm`: the tests of CRIU, saved and restored by the kernel's engine, and by CRIU beside it.
+//! `cargo xtask zdtm`: the tests of CRIU, saved and restored by the kernel's engine, and by CRIU
+//! beside it.
 //!
-//! Neither the tests nor CRIU are here: both come from a directory in which CRIU was built. What is done
-//! with each of them in the guest is in `xtask/workload/src/zdtm`.
+//! Neither the tests nor CRIU are here: both come from a directory in which CRIU was built. What is
+//! done with each of them in the guest is in `xtask/workload/src/zdtm`.
 
 mod list;
 mod results;
@@ -38,8 +39,9 @@ pub struct Args {
     /// The directory `test/zdtm` of CRIU's sources, in which its tests were built.
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
-    /// The tests: on each line a name, a category, the kind of its arguments (nofile, file, dir, dirfile
-    /// or tst), and flavours (h, ns, uns; those with h are run); xtask/config/zdtm.list unless said.
+    /// The tests: on each line a name, a category, the kind of its arguments (nofile, file, dir,
+    /// dirfile or tst), and flavours (h, ns, uns; those with h are run); xtask/config/zdtm.list unless
+    /// said.
     #[arg(long, value_name = "FILE")]
     list: Option<PathBuf>,
     /// CRIU's program, which then does the same beside.
@@ -194,7 +196,7 @@ impl Session {
         });
         let file = tempfile::NamedTempFile::new()?;
         fs::write(file.path(), lines.collect::<String>())?;
-        // The limit in the guest is the one that counts; that of the guest is for one that is stuck.
+        // The limit in the guest is the one that counts; that of the guest is for a stuck one.
         let attempts = self.engines().len() as u32;
         let limit = LIMIT * self.kernel.slowness();
         let prepare = include_str!("guest.sh");

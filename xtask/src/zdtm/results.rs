@@ -119,7 +119,8 @@ impl Row {
         }
     }
 
-    /// Whether the kernel's engine did all that is asked of it: the test passes, or is refused by name.
+    /// Whether the kernel's engine did all that is asked of it: the test passes, or is refused by
+    /// name.
     pub fn holds(&self) -> bool {
         let verdict = self.verdict(Engine::Ckpt);
         matches!(verdict, Some(Verdict::Pass | Verdict::Refused))
@@ -188,8 +189,8 @@ impl Reader {
         }
     }
 
-    /// The guest is gone: the attempt that was under way did not survive it, or the last one of the kernel's
-    /// engine had an effect later. Returns the test.
+    /// The guest is gone: the attempt that was under way did not survive it, or the last one of the
+    /// kernel's engine had an effect later. Returns the test.
     pub fn crashed(
         &mut self,
         rows: &mut [Row],

@@ -94,6 +94,15 @@ fn facts(pid: Pid, numbers: &mut Numbers) -> Result<Vec<String>> {
             ));
         }
     }
+    // Those that ended and were not waited for are in no cgroup any more.
+    for task in fs::read_dir(dir.join("task"))? {
+        let children = fs::read_to_string(task?.path().join("children"))?;
+        facts.extend(
+            children
+                .split_whitespace()
+                .map(|pid| format!("child {pid}")),
+        );
+    }
     // Not every kernel has all of them, and which it has does not change.
     for file in FILES {
         for part in parts(&fs::read(dir.join(file)).unwrap_or_default()) {
