@@ -40,8 +40,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
     /// The tests: on each line a name, a category, the kind of its arguments (nofile, file, dir,
-    /// dirfile or tst), and flavours (h, ns, uns; those with h are run); xtask/config/zdtm.list unless
-    /// said.
+    /// dirfile or tst), and flavours (h, ns, uns; those with h are run).
+    /// xtask/config/zdtm.list unless said.
     #[arg(long, value_name = "FILE")]
     list: Option<PathBuf>,
     /// CRIU's program, which then does the same beside.
