@@ -2,9 +2,9 @@
 
 //! Programs of zdtm, the test suite of CRIU, under the checkpoint engine and under CRIU.
 //!
-//! A test prepares some state, is told to check it by SIGTERM, and writes its verdict. In between it
-//! is saved, ended and restored here. A line is printed when a test begins, another when an attempt
-//! with it ends, and before that as many as it takes to say why:
+//! A test prepares some state, is told to check it by SIGTERM, and writes its verdict. In between
+//! it is saved, ended and restored here. A line is printed when a test begins, another when an
+//! attempt with it ends, and before that as many as it takes to say why:
 //!
 //! ```text
 //! zdtm test NAME

@@ -3,9 +3,9 @@
 //! What the kernel shows of processes, as far as it must not change by being saved and restored.
 //!
 //! Numbers that the kernel gives by itself (of pipes, sockets, devices) are replaced by how many
-//! others came before, so that it is still seen what is shared. Neighbouring mappings of the same kind
-//! count as one: whether the kernel merges them depends on how they came about. A deleted file has no
-//! name.
+//! others came before, so that it is still seen what is shared. Neighbouring mappings of the same
+//! kind count as one: whether the kernel merges them depends on how they came about. A deleted
+//! file has no name.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
