@@ -27,6 +27,7 @@ mod splat;
 mod test;
 mod toolchain;
 mod workload;
+mod zdtm;
 
 use std::env;
 use std::ffi::OsString;
@@ -148,6 +149,8 @@ enum Command {
     Setup,
     /// Runs tests: on this machine, in user-mode Linux and in QEMU.
     Test(test::Args),
+    /// Runs the tests of CRIU in a guest, with the checkpoint engine and with CRIU.
+    Zdtm(zdtm::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -193,6 +196,9 @@ struct Kind {
     /// With the series, its options off.
     #[arg(long)]
     off: bool,
+    /// With the series, and with what CRIU and its tests need.
+    #[arg(long)]
+    peers: bool,
 }
 
 impl Kind {
@@ -204,6 +210,7 @@ impl Kind {
                 unpatched: true, ..
             } => Flavour::Unpatched,
             Kind { off: true, .. } => Flavour::Off,
+            Kind { peers: true, .. } => Flavour::Peers,
             _ => Flavour::Default,
         }
     }
@@ -296,6 +303,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             setup::ensure()?;
             return test::run(args, &global.base()?, global.json);
         }
+        Command::Zdtm(args) => return zdtm::run(args, &global.base()?, global.json),
     }?;
     Ok(Exit::Pass.into())
 }
