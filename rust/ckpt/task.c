@@ -73,6 +73,13 @@ bool ckpt_task_killed(struct task_struct *task)
 	return fatal_signal_pending(task) || (READ_ONCE(task->flags) & PF_EXITING);
 }
 
+/* How many children it has. */
+u32 ckpt_task_children(struct task_struct *task)
+{
+	guard(read_lock)(&tasklist_lock);
+	return list_count_nodes(&task->children);
+}
+
 /* Numbers are those that the caller's namespace has; 0 is a task outside of it. */
 void ckpt_task_ids(struct task_struct *task, struct ckpt_ids *ids)
 {
