@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod emulator;
 mod exit;
+mod faults;
 mod guest;
 mod kernel;
 mod ktap;
@@ -130,6 +131,8 @@ enum Command {
     Demo,
     /// Shows what is here, what is missing, and versions against the kernel's minimum.
     Doctor,
+    /// Fails everything that the checkpoint engine asks the kernel for, one thing at a time.
+    Faults(faults::Args),
     /// Fetches, configures and builds kernels.
     Kernel {
         #[command(subcommand)]
@@ -282,6 +285,10 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         }
         Command::Demo => return demo::run(&global.base()?),
         Command::Doctor => doctor::run_doctor(global.json),
+        Command::Faults(args) => {
+            setup::ensure()?;
+            return faults::run(args, &global.base()?, global.json);
+        }
         Command::Kernel { command } => kernel(command, global),
         Command::Mutate(args) => {
             setup::ensure()?;
