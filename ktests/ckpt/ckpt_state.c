@@ -96,6 +96,19 @@ bool ckpt_goes_on(struct ckpt_subject *subject)
 	return false;
 }
 
+void ckpt_forget(struct ckpt_subject *subject)
+{
+	static const long zeros[2];
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/numbers", subject->dir);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (pwrite(fd, zeros, sizeof(zeros), 0) != sizeof(zeros))
+		ksft_perror("numbers");
+	close(fd);
+}
+
 /* Nobody else has a file open if a lease on it can be had. */
 static bool is_closed(struct ckpt_subject *subject, const char *name)
 {
@@ -120,9 +133,9 @@ static bool is_over(struct ckpt_subject *subject)
 
 	if (cg_read(subject->cgroup, "cgroup.procs", procs, sizeof(procs)) || procs[0])
 		return false;
-	while (waitpid(-1, NULL, WNOHANG) > 0)
+	while (waitpid(-1, NULL, WNOHANG | __WALL) > 0)
 		;
-	return waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD &&
+	return waitpid(-1, NULL, WNOHANG | __WALL) == -1 && errno == ECHILD &&
 	       is_closed(subject, "numbers") && is_closed(subject, "mapped");
 }
 

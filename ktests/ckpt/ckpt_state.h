@@ -17,6 +17,8 @@
 void ckpt_count(void);
 /* Whether it counts on; it has found nothing wrong then. */
 bool ckpt_goes_on(struct ckpt_subject *subject);
+/* Forget what a subject has told that is not there any more. */
+void ckpt_forget(struct ckpt_subject *subject);
 
 /* Whether no task is left, neither in the cgroup nor as a child, and no file is open. */
 bool ckpt_nothing_left(struct ckpt_subject *subject);

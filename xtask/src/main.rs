@@ -11,6 +11,7 @@ mod doctor;
 mod emulator;
 mod exit;
 mod faults;
+mod fuzz;
 mod guest;
 mod kernel;
 mod ktap;
@@ -133,6 +134,8 @@ enum Command {
     Doctor,
     /// Fails everything that the checkpoint engine asks the kernel for, one thing at a time.
     Faults(faults::Args),
+    /// Makes the checkpoint engine, or its codec, read hostile images.
+    Fuzz(fuzz::Args),
     /// Fetches, configures and builds kernels.
     Kernel {
         #[command(subcommand)]
@@ -288,6 +291,10 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Faults(args) => {
             setup::ensure()?;
             return faults::run(args, &global.base()?, global.json);
+        }
+        Command::Fuzz(args) => {
+            setup::ensure()?;
+            return fuzz::run(args, &global.base()?, global.json);
         }
         Command::Kernel { command } => kernel(command, global),
         Command::Mutate(args) => {
