@@ -10,6 +10,8 @@ mod demo;
 mod doctor;
 mod emulator;
 mod exit;
+mod faults;
+mod fuzz;
 mod guest;
 mod kernel;
 mod ktap;
@@ -131,6 +133,10 @@ enum Command {
     Demo,
     /// Shows what is here, what is missing, and versions against the kernel's minimum.
     Doctor,
+    /// Fails everything that the checkpoint engine asks the kernel for, one thing at a time.
+    Faults(faults::Args),
+    /// Makes the checkpoint engine, or its codec, read hostile images.
+    Fuzz(fuzz::Args),
     /// Fetches, configures and builds kernels.
     Kernel {
         #[command(subcommand)]
@@ -289,6 +295,14 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         }
         Command::Demo => return demo::run(&global.base()?),
         Command::Doctor => doctor::run_doctor(global.json),
+        Command::Faults(args) => {
+            setup::ensure()?;
+            return faults::run(args, &global.base()?, global.json);
+        }
+        Command::Fuzz(args) => {
+            setup::ensure()?;
+            return fuzz::run(args, &global.base()?, global.json);
+        }
         Command::Kernel { command } => kernel(command, global),
         Command::Mutate(args) => {
             setup::ensure()?;

@@ -623,8 +623,9 @@ impl Selftests {
         let dir = source.join("tools/testing/selftests").join(topic);
         let makefile = fs::read_to_string(dir.join("Makefile"))
             .with_context(|| dir.join("Makefile").display().to_string())?;
-        let built = programs(&makefile);
-        let mut programs = built.clone();
+        let mut programs = programs(&makefile, "TEST_GEN_PROGS");
+        let mut built = programs.clone();
+        built.extend(self::programs(&makefile, "TEST_GEN_PROGS_EXTENDED"));
         for entry in fs::read_dir(&dir).with_context(|| dir.display().to_string())? {
             let name = entry?.file_name().to_string_lossy().into_owned();
             if let Some(program) = name
@@ -718,15 +719,15 @@ fn up_to_date(made: &Path, from: &Path) -> bool {
     }
 }
 
-/// The programs that a selftest's Makefile names.
-fn programs(makefile: &str) -> BTreeSet<String> {
+/// The programs that a list in a selftest's Makefile names.
+fn programs(makefile: &str, list: &str) -> BTreeSet<String> {
     makefile
         .replace("\\\n", " ")
         .lines()
         .filter_map(|line| {
             let (name, value) = line.split_once('=')?;
             let name = name.trim_end_matches(['+', ':', ' ', '\t']);
-            (name == "TEST_GEN_PROGS").then(|| value.to_owned())
+            (name == list).then(|| value.to_owned())
         })
         .flat_map(|value| {
             value
@@ -931,7 +932,7 @@ mod tests {
     fn a_makefile_names_its_programs() {
         let makefile = "# TEST_GEN_PROGS = no\nTEST_GEN_PROGS := a \\\n\tb\nTEST_GEN_PROGS += c\n\
              TEST_GEN_FILES = d\n$(TEST_GEN_PROGS): x\n";
-        let programs: Vec<_> = programs(makefile).into_iter().collect();
+        let programs: Vec<_> = programs(makefile, "TEST_GEN_PROGS").into_iter().collect();
         assert_eq!(programs, ["a", "b", "c"]);
     }
 

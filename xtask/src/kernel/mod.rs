@@ -311,7 +311,7 @@ pub fn make<'a>(sh: &'a Shell, source: &Path, build: &Path, variant: Variant) ->
 }
 
 /// A hash for noticing changes, not for defence.
-fn hash(value: &(impl Hash + ?Sized)) -> u64 {
+pub fn hash(value: &(impl Hash + ?Sized)) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
