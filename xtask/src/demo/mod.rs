@@ -28,7 +28,7 @@ const CONTAINERS: [(&str, &str); 2] = [("quiet", "works"), ("bomb", "is full of 
 pub fn run(base: &Base) -> Result<ExitCode> {
     setup::ensure()?;
     let kernel = Kernel::from(build::ensure(base, &Config::new(Arch::Qemu))?);
-    let workload = workload::build()?;
+    let workload = workload::build("workload")?;
 
     eprintln!("booting a guest with two containers ...");
     let script = Script::new("demo", include_str!("guest.sh")).file("workload", workload);
