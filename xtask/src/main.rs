@@ -129,8 +129,8 @@ enum Command {
         #[arg(long)]
         all: bool,
     },
-    /// Shows two containers in a guest, one refused at its limits, the other undisturbed.
-    Demo,
+    /// Shows what a series is good for: containers at their limits, or processes that outlive a boot.
+    Demo(demo::Args),
     /// Shows what is here, what is missing, and versions against the kernel's minimum.
     Doctor,
     /// Fails everything that the checkpoint engine asks the kernel for, one thing at a time.
@@ -277,7 +277,7 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<ExitCode> {
     let global = &cli.global;
-    if let (true, Command::Demo | Command::Run(_)) = (global.json, &cli.command) {
+    if let (true, Command::Demo(_) | Command::Run(_)) = (global.json, &cli.command) {
         let what = "this command has no results for machines: leave `--json` out";
         return Err(Failure::new(Exit::Usage, what).into());
     }
@@ -293,7 +293,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             let freed = clean::run(*all)?;
             print(global.json, &freed, &freed.text())
         }
-        Command::Demo => return demo::run(&global.base()?),
+        Command::Demo(args) => return demo::run(args, &global.base()?),
         Command::Doctor => doctor::run_doctor(global.json),
         Command::Faults(args) => {
             setup::ensure()?;

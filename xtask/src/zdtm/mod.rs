@@ -84,7 +84,7 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
     };
     let kernel = Kernel::from(build::ensure(base, &config)?);
     let mut session = Session {
-        workload: workload::build()?,
+        workload: workload::build("workload")?,
         name: format!("zdtm-{}", config.name()),
         rows: tests.iter().map(Row::new).collect(),
         findings: Vec::new(),
