@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What becomes of a subject whatever befalls a verb. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ckpt.h>

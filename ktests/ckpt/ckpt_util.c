@@ -22,6 +22,7 @@
 
 #define BUFFER	(256 * 1024)
 
+const void *ckpt_arg;
 static const char *skip_reason;
 static char root[PATH_MAX];
 static int numbers = -1;
@@ -312,6 +313,7 @@ int ckpt_main(const struct ckpt_test *tests, size_t nr)
 		int ret = KSFT_FAIL;
 
 		skip_reason = "no reason given";
+		ckpt_arg = tests[i].arg;
 		if (!begin(&subject, tests[i].fn))
 			ret = tests[i].check(&subject);
 		else

@@ -27,7 +27,10 @@ struct ckpt_test {
 	ckpt_fn fn;		/* what the subject does */
 	int (*check)(struct ckpt_subject *subject);
 	const char *name;
+	const void *arg;	/* what ckpt_arg is meanwhile */
 };
+
+extern const void *ckpt_arg;
 
 int ckpt_main(const struct ckpt_test *tests, size_t nr);
 int ckpt_skip(const char *reason);

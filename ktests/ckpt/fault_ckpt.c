@@ -12,7 +12,6 @@
  * not run with the tests: it needs a kernel that injects faults, one CPU, and
  * some time.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ckpt.h>

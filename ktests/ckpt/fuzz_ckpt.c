@@ -12,7 +12,6 @@
  * the tests, since that takes long and is best done in a kernel that checks
  * itself.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ckpt.h>

@@ -4,7 +4,6 @@
  * container is killed or runs out of memory. A container that is saved goes on
  * then, or is gone if it was killed; of one that is restored nothing is left.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ckpt.h>

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Processes are saved, ended, and restored; what they are is what they were. */
+#include <asm/prctl.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
@@ -8,67 +10,13 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "kselftest.h"
-#include "ckpt_util.h"
-
-/*
- * Number 0 says how far the subject is: 1 when it may be saved. What it finds
- * afterwards it tells in number 1: 1 if all is as it was, else a line.
- */
-#define READY	1
-#define expect(condition) \
-	do { \
-		if (!(condition)) { \
-			ckpt_tell(1, -__LINE__); \
-			_exit(1); \
-		} \
-	} while (0)
-
-/* Wait until the test has restored us: a file appears. */
-static void be_saved_until(const char *go)
-{
-	ckpt_tell(0, READY);
-	while (access(go, F_OK))
-		usleep(1000);
-}
-
-static void be_saved(void)
-{
-	be_saved_until("go");
-}
-
-static void all_is_well(void)
-{
-	ckpt_tell(1, 1);
-	_exit(0);
-}
-
-/* Saves the subject when it is ready, and looks at what it finds. */
-static int check_finding(struct ckpt_subject *subject)
-{
-	char path[PATH_MAX];
-	long found = 0;
-	int fd, i;
-
-	if (ckpt_await(subject, 0, READY) < 0 || ckpt_cycle(subject))
-		return KSFT_FAIL;
-	snprintf(path, sizeof(path), "%s/go", subject->dir);
-	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-	close(fd);
-	for (i = 0; i < CKPT_POLL_TIMES; i++) {
-		found = ckpt_told(subject, 1);
-		if (found)
-			break;
-		usleep(CKPT_POLL_USEC);
-	}
-	if (found < 0)
-		ksft_print_msg("not so in line %ld\n", -found);
-	return found == 1 ? KSFT_PASS : KSFT_FAIL;
-}
+#include "ckpt_finding.h"
 
 /* Count in memory, and tell how far. */
 static void count(void)
@@ -117,43 +65,47 @@ static void ids(void)
 	all_is_well();
 }
 
-#define PAGES	600
-
-/* Private and shared memory, of nothing and of a file, with and without holes. */
-static void memory(void)
+/* What is open by its path only, and directories. */
+static void paths(void)
 {
-	const int prot = PROT_READ | PROT_WRITE;
-	long page = sysconf(_SC_PAGESIZE), i;
-	char *anon, *shared, *of_file, *hidden, *heap;
-	int fd = open("file", O_RDWR | O_CREAT, 0600);
+	char text[16] = "";
+	struct stat st;
+	int file, dir, link;
 
-	anon = mmap(NULL, PAGES * page, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	shared = mmap(NULL, PAGES * page, prot, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	hidden = mmap(NULL, page, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	expect(!ftruncate(fd, 4 * page));
-	of_file = mmap(NULL, 4 * page, prot, MAP_PRIVATE, fd, 0);
-	heap = sbrk(3 * page);
-	expect(anon != MAP_FAILED && shared != MAP_FAILED && of_file != MAP_FAILED);
-	for (i = 0; i < PAGES; i += 3) {
-		anon[i * page] = i;
-		shared[i * page + 1] = i + 1;
-	}
-	of_file[page] = 'p';
-	heap[page] = 'h';
-	strcpy(hidden, "hidden");
-	expect(!mprotect(hidden, page, PROT_NONE));
+	expect(!close(open("file", O_WRONLY | O_CREAT, 0600)) && !symlink("file", "link"));
+	file = open("file", O_PATH);
+	dir = open(".", O_RDONLY | O_DIRECTORY);
+	link = open("link", O_PATH | O_NOFOLLOW);
+	expect(file == 4 && dir == 5 && link == 6);
 
 	be_saved();
 
-	for (i = 0; i < PAGES; i++) {
-		expect(anon[i * page] == (i % 3 ? 0 : (char)i));
-		expect(shared[i * page + 1] == (i % 3 ? 0 : (char)(i + 1)));
+	expect(read(file, text, 1) < 0 && errno == EBADF);
+	expect(fcntl(file, F_GETFL) & O_PATH && !(fcntl(dir, F_GETFL) & O_PATH));
+	expect(!fstat(file, &st) && S_ISREG(st.st_mode));
+	expect(!fstatat(dir, "file", &st, 0) && S_ISREG(st.st_mode));
+	expect(readlinkat(link, "", text, sizeof(text)) == 4 && !strcmp(text, "file"));
+	all_is_well();
+}
+
+/* Devices without a state. */
+static void devices(void)
+{
+	static const char *const name[] = { "null", "zero", "full", "random", "urandom" };
+	char path[32], text[] = "text";
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(name); i++) {
+		snprintf(path, sizeof(path), "/dev/%s", name[i]);
+		expect(open(path, O_RDWR) == (int)i + 4);
 	}
-	expect(of_file[page] == 'p' && !of_file[0] && heap[page] == 'h');
-	expect(sbrk(0) == heap + 3 * page);
-	expect(!mprotect(hidden, page, PROT_READ) && !strcmp(hidden, "hidden"));
-	/* Private stays private. */
-	expect(!pread(fd, anon, 1, page + 1) || !*anon);
+
+	be_saved();
+
+	expect(!read(4, text, 4) && write(4, text, 4) == 4);
+	expect(read(5, text, 4) == 4 && !text[0] && !text[3]);
+	expect(write(6, text, 4) < 0 && errno == ENOSPC);
+	expect(read(7, text, 1) == 1 && read(8, text, 1) == 1);
 	all_is_well();
 }
 
@@ -228,13 +180,25 @@ static void limits(void)
 	all_is_well();
 }
 
+static inline void load_ymm6(const uint64_t *from)
+{
+	asm volatile("vmovdqu %0, %%ymm6" : : "m" (*(const char (*)[32])from));
+}
+
+static inline void store_ymm6(uint64_t *to)
+{
+	asm volatile("vmovdqu %%ymm6, %0" : "=m" (*(char (*)[32])to));
+}
+
 /* All registers in a loop, with no system call while it is saved. */
 static void registers(void)
 {
 	register uint64_t r12 asm("r12") = 0x1212121212121212;
 	register uint64_t r15 asm("r15") = 0x1515151515151515;
 	static volatile int stop;
-	uint64_t xmm = 0x0123456789abcdef, out;
+	uint64_t xmm = 0x0123456789abcdef, out, gs = 0;
+	uint64_t ymm[4] = { 1, 2, 3, 4 }, high[4] = { };
+	bool avx = __builtin_cpu_supports("avx");
 	volatile long *told;
 	long spins = 0;
 
@@ -242,13 +206,19 @@ static void registers(void)
 	ckpt_tell(0, 0);
 	told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED, 3, 0);
 	expect(told != MAP_FAILED);
+	expect(!syscall(SYS_arch_prctl, ARCH_SET_GS, 0x123456789000));
+	if (avx)
+		load_ymm6(ymm);
 	asm volatile("movq %0, %%xmm7" : : "r" (xmm));
 	*told = READY;
 	while (!stop && ++spins < 300000000L)
 		asm volatile("" : "+r" (r12), "+r" (r15) : : );
 	asm volatile("movq %%xmm7, %0" : "=r" (out));
+	if (avx)
+		store_ymm6(high);
 	expect(r12 == 0x1212121212121212 && r15 == 0x1515151515151515);
-	expect(out == xmm);
+	expect(out == xmm && (!avx || !memcmp(ymm, high, sizeof(ymm))));
+	expect(!syscall(SYS_arch_prctl, ARCH_GET_GS, &gs) && gs == 0x123456789000);
 	all_is_well();
 }
 
@@ -260,6 +230,63 @@ static void sleeps(void)
 	ckpt_tell(0, READY);
 	expect(!nanosleep(&time, &left));
 	all_is_well();
+}
+
+/* Tell what the clocks say, over and over. */
+static void clocks(void)
+{
+	struct timespec mono, boot;
+
+	for (;;) {
+		clock_gettime(CLOCK_MONOTONIC, &mono);
+		clock_gettime(CLOCK_BOOTTIME, &boot);
+		ckpt_tell(0, mono.tv_sec * 1000000000 + mono.tv_nsec);
+		ckpt_tell(1, boot.tv_sec * 1000000000 + boot.tv_nsec);
+		usleep(1000);
+	}
+}
+
+static long long nanoseconds(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+/* Clocks go on where they were: they have not seen the time between. */
+static int test_clocks(struct ckpt_subject *subject)
+{
+	const long between = 1000000000;
+	char image[PATH_MAX];
+	long mono, boot;
+	int session, ret = KSFT_FAIL;
+
+	if (ckpt_await(subject, 1, 1) < 0)
+		return KSFT_FAIL;
+	session = ckpt_open();
+	snprintf(image, sizeof(image), "%s/image", subject->dir);
+	if (ckpt_suspend(session, subject) || ckpt_dump(session, image) ||
+	    ckpt_kill(session))
+		goto out;
+	ckpt_bury();
+	mono = ckpt_told(subject, 0);
+	boot = ckpt_told(subject, 1);
+	usleep(between / 1000);
+	if (ckpt_restore(session, subject, image) || ckpt_resume(session))
+		goto out;
+	/* Both are later than before, and behind those of the machine by what was between. */
+	if (ckpt_await(subject, 0, mono + 1) < 0 || ckpt_await(subject, 1, boot + 1) < 0)
+		goto out;
+	mono = ckpt_told(subject, 0);
+	boot = ckpt_told(subject, 1);
+	if (unmet(nanoseconds(CLOCK_MONOTONIC) - mono >= between) ||
+	    unmet(nanoseconds(CLOCK_BOOTTIME) - boot >= between))
+		goto out;
+	ret = KSFT_PASS;
+out:
+	close(session);
+	return ret;
 }
 
 static void family(void)
@@ -284,11 +311,13 @@ static void family(void)
 static const struct ckpt_test tests[] = {
 	{ count, test_counts, "test_counts" },
 	{ count, test_counts_again, "test_counts_again" },
+	{ clocks, test_clocks, "test_clocks" },
+	T(devices),
 	T(family),
 	T(files),
 	T(ids),
 	T(limits),
-	T(memory),
+	T(paths),
 	T(registers),
 	T(signals),
 	T(sleeps),

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -272,10 +273,117 @@ out:
 	return ret;
 }
 
+/* Suspend, or restore, and leave it so; returns 0 or -errno. */
+static int leave(struct ckpt_subject *subject, const char *image)
+{
+	struct ckpt_suspend suspend = { .timeout = 10000, .flags = CKPT_DETACH };
+	struct ckpt_restore restore = { .flags = CKPT_DETACH };
+	int session = ckpt_open(), ret;
+
+	suspend.cgroup = open(subject->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	restore.cgroup = suspend.cgroup;
+	restore.image = image ? open(image, O_RDONLY | O_CLOEXEC) : -1;
+	ret = image ? ioctl(session, CKPT_RESTORE, &restore) :
+		      ioctl(session, CKPT_SUSPEND, &suspend);
+	ret = ret ? -errno : 0;
+	close(restore.image);
+	close(suspend.cgroup);
+	close(session);
+	return ret;
+}
+
+static int attach(int session, struct ckpt_subject *subject)
+{
+	int cgroup = open(subject->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int ret = ioctl(session, CKPT_ATTACH, cgroup) ? -errno : 0;
+
+	close(cgroup);
+	return ret;
+}
+
+static bool stands_still(struct ckpt_subject *subject)
+{
+	long before = ckpt_told(subject, 0);
+
+	usleep(50 * 1000);
+	return ckpt_told(subject, 0) == before;
+}
+
+/* It stays suspended without a session, and another one takes over, for good. */
+static int test_detach(struct ckpt_subject *subject)
+{
+	char image[PATH_MAX];
+	int session = ckpt_open(), ret = KSFT_FAIL;
+
+	snprintf(image, sizeof(image), "%s/image", subject->dir);
+	if (ckpt_await(subject, 0, 5) < 0 || differs(attach(session, subject), -ENOENT) ||
+	    differs(leave(subject, NULL), 0) || unmet(stands_still(subject)) ||
+	    differs(leave(subject, NULL), -EBUSY) ||
+	    differs(attach(session, subject), 0) || unmet(stands_still(subject)) ||
+	    differs(attach(session, subject), -EBUSY))
+		goto out;
+	/* Who takes over leaves it as it was, too. */
+	close(session);
+	session = ckpt_open();
+	if (unmet(stands_still(subject)) || differs(attach(session, subject), 0) ||
+	    ckpt_dump(session, image) || ckpt_kill(session))
+		goto out;
+	ckpt_bury();
+	if (differs(leave(subject, image), 0) || unmet(stands_still(subject)) ||
+	    differs(attach(session, subject), 0) || ckpt_resume(session) ||
+	    unmet(goes_on(subject)))
+		goto out;
+	ret = KSFT_PASS;
+out:
+	close(session);
+	return ret;
+}
+
+/* Another user does not take it over, whatever his capabilities are. */
+static int test_detach_user(struct ckpt_subject *subject)
+{
+	int session, status;
+	pid_t other;
+
+	if (ckpt_await(subject, 0, 5) < 0 || differs(leave(subject, NULL), 0))
+		return KSFT_FAIL;
+	other = fork();
+	if (!other) {
+		session = ckpt_open();
+		if (prctl(PR_SET_KEEPCAPS, 1) || setresuid(1234, 1234, 0) || session < 0)
+			_exit(99);
+		_exit(-attach(session, subject));
+	}
+	if (differs(waitpid(other, &status, 0), other) || differs(WEXITSTATUS(status), EPERM))
+		return KSFT_FAIL;
+	session = ckpt_open();
+	status = differs(attach(session, subject), 0) || ckpt_resume(session) ||
+		 unmet(goes_on(subject));
+	close(session);
+	return status ? KSFT_FAIL : KSFT_PASS;
+}
+
+/* Whoever was left behind when the cgroup went away is nobody's any more. */
+static int test_detach_gone(struct ckpt_subject *subject)
+{
+	int i;
+
+	if (ckpt_await(subject, 0, 5) < 0 || differs(leave(subject, NULL), 0) ||
+	    differs(kill(subject->pid, SIGKILL), 0))
+		return KSFT_FAIL;
+	ckpt_bury();
+	for (i = 0; i < 3; i++) {
+		if (differs(rmdir(subject->cgroup), 0) || differs(cg_create(subject->cgroup), 0) ||
+		    differs(leave(subject, NULL), 0))
+			return KSFT_FAIL;
+	}
+	return KSFT_PASS;
+}
+
 /* Each verb at the wrong time says so. */
 static int test_order(struct ckpt_subject *subject)
 {
-	struct ckpt_suspend args = { .flags = 1 };
+	struct ckpt_suspend args = { .flags = 2 };
 	int session = suspended(subject), second = ckpt_open(), ret = KSFT_FAIL;
 	char byte;
 
@@ -306,6 +414,9 @@ static const struct ckpt_test tests[] = {
 	T(test_close_ends_what_was_restored),
 	T(test_close_resumes),
 	T(test_damaged),
+	T(test_detach),
+	T(test_detach_gone),
+	T(test_detach_user),
 	T(test_hold),
 	T(test_in_use),
 	T(test_order),

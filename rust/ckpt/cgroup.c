@@ -66,6 +66,12 @@ bool ckpt_cgroup_empty(struct cgroup *cgrp)
 	return !walk_threads(cgrp, one, NULL);
 }
 
+/* Whether it was removed. */
+bool ckpt_cgroup_gone(struct cgroup *cgrp)
+{
+	return !css_is_online(&cgrp->self) || css_is_dying(&cgrp->self);
+}
+
 struct list_of_tasks {
 	struct task_struct **tasks;
 	size_t size;

@@ -9,20 +9,26 @@
 //! |---|---|
 //! | `session.rs` | an open `/dev/ckpt`, and its verbs |
 //! | `container.rs` | a container that is kept frozen |
+//! | `detached.rs` | containers that stay suspended without a session |
+//! | `external.rs` | files that are handed in |
 //! | `why.rs` | the explanation of a failure |
 //! | `refuse.rs`, `refuse.c` | what cannot be saved |
 //! | `save.rs` | the metadata of an image |
-//! | `stream.rs` | the image as it is read |
+//! | `stream.rs`, `stream.c` | the image as it is read |
 //! | `plan.rs` | an image that is restored, taken apart and checked |
 //! | `restore.rs` | the coordinator of a restore |
 //! | `rebuild.rs`, `spawn.c` | the tasks that rebuild themselves |
 //! | `image/` | the format of images |
-//! | `cgroup.c`, `task.c`, `regs.c`, `mm.c`, `pages.c`, `files.c`, `x86.c` | kernel state |
+//! | `cgroup.c`, `clocks.c`, `task.c`, `regs.c`, `x86.c` | the state of tasks |
+//! | `mm.c`, `pages.c` | that of memory |
+//! | `files.c`, `deleted.c` | that of files |
 //! | `ffi.rs` | everything that is called in C |
 //!
 //! Reference: <https://docs.kernel.org/userspace-api/ckpt.html>
 
 mod container;
+mod detached;
+mod external;
 mod ffi;
 pub mod image;
 mod plan;
@@ -61,6 +67,8 @@ struct Ckpt {
 impl kernel::InPlaceModule for Ckpt {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         let options = MiscDeviceOptions { name: c"ckpt" };
+        // SAFETY: The module is initialized once, and there is no device yet.
+        unsafe { detached::init() };
 
         try_pin_init!(Self {
             _device <- MiscDeviceRegistration::register(options),

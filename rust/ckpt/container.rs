@@ -2,12 +2,19 @@
 
 //! A container that is kept frozen.
 
-use crate::ffi::{
-    self,
-    Cgroup,
-    TaskExt as _, //
+use crate::{
+    detached::{
+        self,
+        Promise, //
+    },
+    ffi::{
+        self,
+        Cgroup,
+        TaskExt as _, //
+    }, //
 };
 use kernel::{
+    cred::Credential,
     prelude::*,
     sync::aref::ARef,
     task::Task, //
@@ -25,6 +32,8 @@ pub(crate) struct Container {
     cgroup: Cgroup,
     /// It was restored and never ran: it ends when this is dropped.
     unborn: bool,
+    /// It stays as it is when its session is closed.
+    detach: Option<Promise>,
 }
 
 impl Container {
@@ -39,6 +48,7 @@ impl Container {
         let container = Self {
             cgroup,
             unborn: false,
+            detach: None,
         };
         container.cgroup.wait(ffi::jiffies(timeout))?;
         Ok(container)
@@ -55,7 +65,32 @@ impl Container {
         Ok(Self {
             cgroup,
             unborn: true,
+            detach: None,
         })
+    }
+
+    /// Takes over what another session has left in a cgroup.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`detached::attach`], and `ENOMEM`.
+    pub(crate) fn attach(cgroup: &Cgroup) -> Result<Self> {
+        let promise = Promise::new()?;
+        let mut container = detached::attach(cgroup)?;
+        container.detach = Some(promise);
+        Ok(container)
+    }
+
+    /// Stays suspended when it is left.
+    pub(crate) fn stay(&mut self, promise: Promise) {
+        self.detach = Some(promise);
+    }
+
+    /// Its session is closed.
+    pub(crate) fn leave(mut self, owner: ARef<Credential>) {
+        if let Some(promise) = self.detach.take() {
+            promise.leave(self, owner);
+        }
     }
 
     /// Waits until the tasks are frozen.

@@ -13,6 +13,7 @@ use core::{
 };
 use kernel::{
     bindings,
+    cred::Credential,
     error::{
         from_err_ptr,
         to_result, //
@@ -23,6 +24,7 @@ use kernel::{
     },
     iov::IovIterDest,
     mm::MmWithUser,
+    pipe::PipeDest,
     prelude::*,
     sync::{
         aref::ARef,
@@ -39,6 +41,8 @@ use crate::rebuild::{
 
 pub(crate) use bindings::{
     ckpt_action as Action,
+    ckpt_clocks as Clocks,
+    ckpt_deleted as Deleted,
     ckpt_file as FileState,
     ckpt_ids as Ids,
     ckpt_layout as Layout,
@@ -79,6 +83,30 @@ pub(crate) fn crc32c(seed: u32, bytes: &[u8]) -> u32 {
 pub(crate) fn may(restore: bool) -> Result {
     // SAFETY: No requirements.
     to_result(unsafe { bindings::ckpt_may(restore) })
+}
+
+/// What the caller would hand down to new tasks, and must not.
+pub(crate) fn confined() -> Option<&'static str> {
+    // SAFETY: The texts are constants.
+    unsafe { text(bindings::ckpt_confined()) }
+}
+
+/// Whether the caller is the user that has these credentials.
+pub(crate) fn is_user(cred: &Credential) -> bool {
+    // SAFETY: There is a reference.
+    unsafe { bindings::ckpt_is_user(cred.as_ptr()) }
+}
+
+/// The CRC-32C of the code that this kernel maps into every process.
+pub(crate) fn vdso_crc() -> u32 {
+    // SAFETY: No requirements.
+    unsafe { bindings::ckpt_arch_vdso_crc() }
+}
+
+/// The size of a set of registers on this machine, in bytes; 0 if there is none.
+pub(crate) fn regs_size(note: u32) -> usize {
+    // SAFETY: No requirements.
+    unsafe { bindings::ckpt_regs_size(note) }
 }
 
 /// A text of C.
@@ -144,6 +172,12 @@ impl Cgroup {
         unsafe { bindings::ckpt_cgroup_empty(self.0.as_ptr()) }
     }
 
+    /// Whether it was removed.
+    pub(crate) fn is_gone(&self) -> bool {
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_cgroup_gone(self.0.as_ptr()) }
+    }
+
     /// Whether a task is in it, and not below.
     pub(crate) fn has(&self, task: &Task) -> bool {
         // SAFETY: There are references to both.
@@ -180,6 +214,12 @@ impl Cgroup {
             }
         }
         Ok(tasks?)
+    }
+}
+
+impl PartialEq for Cgroup {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
     }
 }
 
@@ -223,10 +263,22 @@ pub(crate) trait TaskExt {
         unsafe { bindings::ckpt_task_settle(self.raw()) }
     }
 
+    /// Whether it was killed after it came to rest.
+    fn is_killed(&self) -> bool {
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_task_killed(self.raw()) }
+    }
+
     /// The first thing from number `from` on that cannot be saved; `from` is moved behind it.
     fn refusal(&self, from: &mut u32) -> Option<&'static str> {
         // SAFETY: There is a reference; the texts are constants.
         unsafe { text(bindings::ckpt_refuse_task(self.raw(), from)) }
+    }
+
+    /// How many children it has.
+    fn children(&self) -> u32 {
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_task_children(self.raw()) }
     }
 
     /// Its numbers and settings.
@@ -270,6 +322,20 @@ pub(crate) trait TaskExt {
         // SAFETY: There is a reference.
         to_result(unsafe { bindings::ckpt_task_restart(self.raw(), &mut restart) })?;
         Ok(restart)
+    }
+
+    /// What its clocks say.
+    fn clocks(&self) -> Clocks {
+        let mut clocks = Clocks::default();
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_clocks(self.raw(), &mut clocks) };
+        clocks
+    }
+
+    /// Whether it, or its children, have other clocks than another task.
+    fn clocks_differ(&self, other: &Task) -> bool {
+        // SAFETY: There are references to both.
+        unsafe { bindings::ckpt_clocks_differ(self.raw(), other.as_ptr()) }
     }
 
     /// Its resource limits.
@@ -330,6 +396,27 @@ impl TaskExt for Task {
     }
 }
 
+/// The name of a mapping, filled up with zeros, at least one.
+#[derive(Clone, Copy)]
+pub(crate) struct Name([c_char; Self::MOST]);
+
+impl Name {
+    const MOST: usize = bindings::CKPT_VMA_NAME as usize;
+
+    /// The name that is `bytes`; none if that is too long, or has a zero.
+    pub(crate) fn new(bytes: &[u8]) -> Option<Self> {
+        let mut name = [0; Self::MOST];
+        let room = name.get_mut(..Self::MOST - 1)?.get_mut(..bytes.len())?;
+        room.copy_from_slice(bytes);
+        (!bytes.contains(&0)).then_some(Self(name))
+    }
+
+    /// The name without the zeros.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.split(|byte| *byte == 0).next().unwrap_or(&[])
+    }
+}
+
 /// A mapping.
 pub(crate) struct Vma {
     /// Its first address.
@@ -344,6 +431,10 @@ pub(crate) struct Vma {
     pub(crate) flags: u32,
     /// The file that is mapped.
     pub(crate) file: Option<ARef<File>>,
+    /// Whether it may have guard pages.
+    pub(crate) guarded: bool,
+    /// What it is called.
+    pub(crate) name: Name,
 }
 
 impl Vma {
@@ -382,6 +473,8 @@ impl Vma {
             offset: self.offset,
             kind: self.kind,
             flags: self.flags,
+            guarded: self.guarded,
+            name: self.name.0,
             file: self
                 .file
                 .as_ref()
@@ -439,11 +532,31 @@ pub(crate) trait MmExt {
             offset: raw.offset,
             kind: raw.kind,
             flags: raw.flags,
+            guarded: raw.guarded,
+            name: Name(raw.name),
             // SAFETY: The file has a reference, or there is none.
             file: unsafe { file(raw.file) }?,
         };
         // SAFETY: A constant.
         Ok(Some((vma, unsafe { text(raw.refusal) })))
+    }
+
+    /// The start of the next guard pages of a mapping, from `at` on, which is moved to their end.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR`, and `EFAULT` if there is no such mapping.
+    fn guard(&self, vma: &Vma, at: &mut u64) -> Result<Option<u64>> {
+        let mut start = 0;
+        if !vma.guarded || *at == vma.end {
+            return Ok(None);
+        }
+        // SAFETY: There is a reference.
+        match unsafe { bindings::ckpt_pages_guard(self.raw(), at, vma.end, &mut start) } {
+            0 => Ok(None),
+            found if found > 0 => Ok(Some(start)),
+            error => Err(Error::from_errno(error)),
+        }
     }
 
     /// Writes into private memory.
@@ -519,16 +632,17 @@ impl Pages {
         self.found(found)
     }
 
-    /// The next ones of shared memory from `from` on, which is moved; false if there are no more.
+    /// The next ones of shared memory or of a file from `from` on, which is moved; false if there
+    /// are no more. The position of the file is moved.
     ///
     /// # Errors
     ///
     /// Those of reading it.
-    pub(crate) fn shared(&mut self, file: &File, from: &mut u64) -> Result<bool> {
+    pub(crate) fn file(&mut self, file: &File, from: &mut u64) -> Result<bool> {
         self.put();
         // SAFETY: There is a reference, and room for `RUN` pages.
         let found = unsafe {
-            bindings::ckpt_pages_shmem(file.as_ptr(), from, self.pages.as_mut_ptr(), &mut self.run)
+            bindings::ckpt_pages_file(file.as_ptr(), from, self.pages.as_mut_ptr(), &mut self.run)
         };
         self.found(found)
     }
@@ -554,6 +668,44 @@ impl Pages {
         }
     }
 
+    /// Passes the rest of a page from `offset` on, at most `len` bytes, to a pipe that has room,
+    /// and returns how many bytes.
+    ///
+    /// # Errors
+    ///
+    /// `EPIPE`.
+    pub(crate) fn to_pipe(
+        &self,
+        offset: usize,
+        len: usize,
+        pipe: &mut PipeDest<'_>,
+    ) -> Result<usize> {
+        let within = offset % PAGE_SIZE;
+        let page = *self.pages.get(offset / PAGE_SIZE).ok_or(EINVAL)?;
+        let size = len.min(PAGE_SIZE - within);
+        // SAFETY: The page has a reference, and the pipe is locked.
+        passed(unsafe { bindings::ckpt_page_to_pipe(page, within, size, pipe.as_raw()) })
+    }
+
+    /// Writes from `offset` on to a file, and returns how many bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of write(2).
+    pub(crate) fn to_file(&self, offset: usize, file: &File) -> Result<usize> {
+        let first = offset / PAGE_SIZE;
+        let rest = self.pages.get(first..).ok_or(EINVAL)?;
+        // SAFETY: That many bytes are left of pages that have references.
+        passed(unsafe {
+            bindings::ckpt_pages_to_file(
+                rest.as_ptr().cast_mut(),
+                offset % PAGE_SIZE,
+                self.bytes() - offset,
+                file.as_ptr(),
+            )
+        })
+    }
+
     /// Gives them back.
     pub(crate) fn put(&mut self) {
         // SAFETY: As many have a reference.
@@ -566,6 +718,42 @@ impl Drop for Pages {
     fn drop(&mut self) {
         self.put();
     }
+}
+
+/// How many bytes were passed on, or why none were.
+fn passed(bytes: c_long) -> Result<usize> {
+    // CAST: An error number.
+    usize::try_from(bytes).map_err(|_| Error::from_errno(bytes as c_int))
+}
+
+/// How many buffers there is room for in a pipe.
+pub(crate) fn pipe_room(pipe: &mut PipeDest<'_>) -> u32 {
+    // SAFETY: The pipe is locked.
+    unsafe { bindings::ckpt_pipe_room(pipe.as_raw()) }
+}
+
+/// Passes at most a page of bytes to a pipe that has room, and returns how many.
+///
+/// # Errors
+///
+/// `EPIPE`, `ENOMEM`.
+pub(crate) fn bytes_to_pipe(bytes: &[u8], pipe: &mut PipeDest<'_>) -> Result<usize> {
+    // SAFETY: The slice is readable, and the pipe is locked.
+    passed(unsafe {
+        bindings::ckpt_bytes_to_pipe(bytes.as_ptr().cast(), bytes.len(), pipe.as_raw())
+    })
+}
+
+/// Writes to a file where it is, and returns how many bytes.
+///
+/// # Errors
+///
+/// Those of write(2).
+pub(crate) fn bytes_to_file(bytes: &[u8], file: &File) -> Result<usize> {
+    // SAFETY: The slice is readable, and there is a reference.
+    passed(unsafe {
+        bindings::ckpt_bytes_to_file(bytes.as_ptr().cast(), bytes.len(), file.as_ptr())
+    })
 }
 
 /// What is done with an open file.
@@ -592,7 +780,35 @@ pub(crate) trait FileExt {
         state
     }
 
-    /// Its path, in `buffer`.
+    /// Tells the deleted file that it is from all others; none if it was not deleted.
+    fn deleted_key(&self) -> Option<usize> {
+        // SAFETY: There is a reference.
+        match unsafe { bindings::ckpt_deleted_key(self.raw()) } {
+            0 => None,
+            // CAST: An address.
+            key => Some(key as usize),
+        }
+    }
+
+    /// What the deleted file is like.
+    fn deleted(&self) -> Deleted {
+        let mut state = Deleted::default();
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_deleted_state(self.raw(), &mut state) };
+        state
+    }
+
+    /// A file to read the content of the deleted one from.
+    ///
+    /// # Errors
+    ///
+    /// Those of open(2).
+    fn content(&self) -> Result<ARef<File>> {
+        // SAFETY: There is a reference; the file is new.
+        unsafe { file(bindings::ckpt_deleted_content(self.raw())) }?.ok_or(ENOENT)
+    }
+
+    /// Its path, or what that was before it was deleted, in `buffer`.
     ///
     /// # Errors
     ///
@@ -632,10 +848,44 @@ impl FileExt for File {
 /// # Errors
 ///
 /// Those of open(2), and `ESTALE` if it is something else now.
-pub(crate) fn open(path: &CStr, state: &FileState) -> Result<ARef<File>> {
+pub(crate) fn open(path: &[u8], state: &FileState) -> Result<ARef<File>> {
+    let path = CStr::from_bytes_with_nul(path).map_err(|_| EINVAL)?;
     // SAFETY: The path ends with a zero; the file is new.
     let file = unsafe { file(bindings::ckpt_file_open(path.as_char_ptr(), state)) }?;
     file.ok_or(ENOENT)
+}
+
+/// Opens a file that has no path once more.
+///
+/// # Errors
+///
+/// Those of open(2).
+pub(crate) fn reopen(other: &File, state: &FileState) -> Result<ARef<File>> {
+    // SAFETY: There is a reference; the file is new.
+    let file = unsafe { file(bindings::ckpt_file_reopen(other.as_ptr(), state)) }?;
+    file.ok_or(ENOENT)
+}
+
+/// Makes a deleted file, without its content; `path` ends with a zero.
+///
+/// # Errors
+///
+/// Those of open(2), and `EINVAL` if there is no such file.
+pub(crate) fn make_deleted(path: &[u8], state: &Deleted) -> Result<ARef<File>> {
+    let path = CStr::from_bytes_with_nul(path).map_err(|_| EINVAL)?;
+    // SAFETY: The path ends with a zero; the file is new.
+    let file = unsafe { file(bindings::ckpt_deleted_make(path.as_char_ptr(), state)) }?;
+    file.ok_or(ENOENT)
+}
+
+/// Sets what depends on the content of a deleted file being there.
+///
+/// # Errors
+///
+/// `EINVAL`, and those of utimensat(2).
+pub(crate) fn finish_deleted(file: &File, state: &Deleted) -> Result {
+    // SAFETY: There is a reference.
+    to_result(unsafe { bindings::ckpt_deleted_finish(file.as_ptr(), state) })
 }
 
 /// Makes memory to share.
@@ -703,6 +953,26 @@ pub(crate) mod current {
     pub(crate) fn set_fs(cwd: &File, umask: u32) -> Result {
         // SAFETY: There is a reference.
         to_result(unsafe { bindings::ckpt_fs_set(cwd.as_ptr(), umask) })
+    }
+
+    /// Makes guard pages.
+    ///
+    /// # Errors
+    ///
+    /// Those of madvise(2).
+    pub(crate) fn set_guard(start: u64, end: u64) -> Result {
+        // SAFETY: No requirements.
+        to_result(unsafe { bindings::ckpt_mm_guard(start, end) })
+    }
+
+    /// Takes clocks of its own, which its children will have.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if they say what no clock says, `ENOSPC` if there are too many, `ENOMEM`.
+    pub(crate) fn set_clocks(clocks: &Clocks) -> Result {
+        // SAFETY: The task is new and alone.
+        to_result(unsafe { bindings::ckpt_clocks_set(clocks) })
     }
 
     /// Leads a session, which its children will be in.

@@ -48,19 +48,40 @@ void ckpt_file_state(struct file *file, struct ckpt_file *state)
 }
 
 /*
- * The path as the caller has it, without a final 0; return its length, or
- * -errno. A mapping of a file of overlayfs has a file of the layer below.
+ * The path as the caller has it, or as it was before it was deleted, without a
+ * final 0; return its length, or -errno. A mapping of a file of overlayfs has a
+ * file of the layer below.
  */
 long ckpt_file_path(struct file *file, char *buf, size_t size)
 {
+	static const char deleted[] = " (deleted)";
 	char *path = d_path(file_user_path(file), buf, size);
 	size_t len;
 
 	if (IS_ERR(path))
 		return PTR_ERR(path);
 	len = strlen(path);
+	if (d_unlinked(file_user_path(file)->dentry) && len >= strlen(deleted))
+		len -= strlen(deleted);
 	memmove(buf, path, len);
 	return len;
+}
+
+/* Flags of an open file, without those that are for the call of open() only. */
+#define LASTING (VALID_OPEN_FLAGS & ~(O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY))
+
+/* Go where it was; the file is gone if that cannot be. */
+static struct file *seek(struct file *file, const struct ckpt_file *state)
+{
+	const umode_t mode = file_inode(file)->i_mode;
+	loff_t at = state->position;
+
+	if (at && (S_ISREG(mode) || S_ISDIR(mode)) && !(file->f_mode & FMODE_PATH))
+		at = vfs_llseek(file, at, SEEK_SET);
+	if (at == state->position)
+		return file;
+	fput(file);
+	return ERR_PTR(at < 0 ? at : -EINVAL);
 }
 
 /* Whether what is there is what was open. */
@@ -78,31 +99,37 @@ static bool is_kind(struct file *file, const struct ckpt_file *state)
  */
 struct file *ckpt_file_open(const char *path, const struct ckpt_file *state)
 {
-	const u32 once = O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY;
 	struct file *file __free(fput) = NULL;
+	u32 flags = state->flags & LASTING;
 
 	if (state->flags & __FMODE_EXEC)
 		return ERR_PTR(-EINVAL);
+	/* It got its name later. */
+	if (flags & __O_TMPFILE)
+		flags &= ~O_TMPFILE;
 	file = filp_open(path, O_PATH | (state->flags & O_NOFOLLOW), 0);
 	if (IS_ERR(file))
 		return no_free_ptr(file);
-	if (!is_kind(file, state) || ckpt_refuse_file(file))
+	if (!is_kind(file, state) || ckpt_refuse_kind(file))
 		return ERR_PTR(-ESTALE);
 
 	fput(file);
-	file = filp_open(path, (state->flags & ~once) | O_LARGEFILE | O_NOCTTY, 0);
+	file = filp_open(path, flags | O_LARGEFILE | O_NOCTTY, 0);
 	if (IS_ERR(file))
 		return no_free_ptr(file);
-	if (!is_kind(file, state) || ckpt_refuse_file(file))
+	if (!is_kind(file, state) || ckpt_refuse_kind(file))
 		return ERR_PTR(-ESTALE);
-	if (state->position &&
-	    (S_ISREG(file_inode(file)->i_mode) || S_ISDIR(file_inode(file)->i_mode))) {
-		loff_t at = vfs_llseek(file, state->position, SEEK_SET);
+	return seek(no_free_ptr(file), state);
+}
 
-		if (at != state->position)
-			return ERR_PTR(at < 0 ? at : -EINVAL);
-	}
-	return no_free_ptr(file);
+/* The same for a file that has no path, but is open as @file. */
+struct file *ckpt_file_reopen(struct file *file, const struct ckpt_file *state)
+{
+	if (state->flags & __FMODE_EXEC)
+		return ERR_PTR(-EINVAL);
+	file = dentry_open(&file->f_path, (state->flags & LASTING & ~O_NOFOLLOW) | O_LARGEFILE,
+			   current_cred());
+	return IS_ERR(file) ? file : seek(file, state);
 }
 
 /* Memory to share, as mmap() makes for MAP_SHARED without a file, and accounted like that. */

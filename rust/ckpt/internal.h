@@ -16,10 +16,12 @@
 #include <linux/types.h>
 
 struct cgroup;
+struct cred;
 struct file;
 struct iov_iter;
 struct mm_struct;
 struct page;
+struct pipe_inode_info;
 struct vm_area_struct;
 
 /* cgroup.c: the container */
@@ -27,6 +29,7 @@ struct vm_area_struct;
 struct cgroup *ckpt_cgroup_get(int fd);
 void ckpt_cgroup_put(struct cgroup *cgrp);
 bool ckpt_cgroup_empty(struct cgroup *cgrp);
+bool ckpt_cgroup_gone(struct cgroup *cgrp);
 bool ckpt_cgroup_has(struct cgroup *cgrp, struct task_struct *task);
 long ckpt_cgroup_tasks(struct cgroup *cgrp, struct task_struct **tasks,
 		       size_t size);
@@ -35,6 +38,7 @@ void ckpt_cgroup_kill(struct cgroup *cgrp);
 /* refuse.c: what is not supported */
 
 const char *ckpt_refuse_task(struct task_struct *task, u32 *from);
+const char *ckpt_refuse_kind(struct file *file);
 const char *ckpt_refuse_file(struct file *file);
 
 /* task.c: what a task has besides its memory, files and registers */
@@ -81,12 +85,21 @@ enum ckpt_restart_kind {
 	CKPT_RESTART_NONE,
 	CKPT_RESTART_NANOSLEEP,
 	CKPT_RESTART_POLL,
+	CKPT_RESTART_FUTEX,
 };
 
-/* A call that goes on after the freeze; @left is what remains of its time, in ns. */
+enum ckpt_restart_futex {
+	CKPT_FUTEX_SHARED = 1 << 0,
+	CKPT_FUTEX_REALTIME = 1 << 1,
+};
+
+/*
+ * A call that goes on after the freeze; @left is what remains of its time, in ns,
+ * but for a futex by the realtime clock, whose time stays.
+ */
 struct ckpt_restart {
 	u32 kind;
-	u32 clock;
+	u32 clock;	/* CKPT_FUTEX_* for a futex */
 	u64 address;
 	u64 count;
 	s64 left;
@@ -96,8 +109,12 @@ struct ckpt_restart {
 #define CKPT_RLIMITS	16
 
 int ckpt_may(bool restore);
+const char *ckpt_confined(void);
+bool ckpt_is_user(const struct cred *cred);
 int ckpt_task_may(struct task_struct *task);
 bool ckpt_task_settle(struct task_struct *task);
+bool ckpt_task_killed(struct task_struct *task);
+u32 ckpt_task_children(struct task_struct *task);
 void ckpt_task_ids(struct task_struct *task, struct ckpt_ids *ids);
 int ckpt_task_lead(void);
 int ckpt_task_set_ids(const struct ckpt_ids *ids);
@@ -115,6 +132,7 @@ int ckpt_task_set_rlimits(const u64 limits[2 * CKPT_RLIMITS]);
 
 /* regs.c: registers, by the sets that core dumps have */
 
+size_t ckpt_regs_size(u32 note);
 long ckpt_regs(struct task_struct *task, u32 note, void *buf, size_t size);
 int ckpt_set_regs(struct task_struct *task, u32 note, const void *buf,
 		  size_t size);
@@ -135,6 +153,7 @@ struct ckpt_layout {
 	u64 env_end;
 	u64 mmap_base;
 	u64 vdso;
+	u32 vdso_crc;
 };
 
 enum ckpt_vma_kind {
@@ -160,8 +179,12 @@ enum ckpt_vma_flags {
 	CKPT_VMA_SEQUENTIAL = 1 << 10,
 	CKPT_VMA_RANDOM = 1 << 11,
 	CKPT_VMA_MERGEABLE = 1 << 12,
-	CKPT_VMA_FLAGS = (1 << 13) - 1,
+	CKPT_VMA_ACCOUNT = 1 << 13,	/* private, and was writable */
+	CKPT_VMA_FLAGS = (1 << 14) - 1,
 };
+
+/* The longest name of a mapping, with a final 0. */
+#define CKPT_VMA_NAME	80
 
 struct ckpt_vma {
 	u64 start;
@@ -169,8 +192,10 @@ struct ckpt_vma {
 	u64 offset;
 	u32 kind;
 	u32 flags;
+	bool guarded;		/* it may have guard pages */
 	struct file *file;	/* of CKPT_VMA_PRIVATE and later, with a reference */
 	const char *refusal;	/* why it cannot be saved */
+	char name[CKPT_VMA_NAME];
 };
 
 struct mm_struct *ckpt_mm_get(struct task_struct *task);
@@ -181,12 +206,14 @@ int ckpt_mm_vma(struct mm_struct *mm, u64 from, struct ckpt_vma *vma);
 
 int ckpt_mm_renew(void);
 int ckpt_mm_map(const struct ckpt_vma *vma);
+int ckpt_mm_guard(u64 start, u64 end);
 int ckpt_mm_set_layout(const struct ckpt_layout *layout, const void *auxv,
 		       size_t size, struct file *exe);
 
 /* arch: the code that the kernel maps into every process */
 
 u64 ckpt_arch_vdso(struct mm_struct *mm);
+u32 ckpt_arch_vdso_crc(void);
 bool ckpt_arch_is_vdso(struct vm_area_struct *vma);
 int ckpt_arch_map_vdso(u64 address);
 bool ckpt_arch_restarts(struct task_struct *task);
@@ -204,13 +231,25 @@ struct ckpt_run {
 
 int ckpt_pages_scan(struct mm_struct *mm, u64 *from, u64 end,
 		    struct page **pages, struct ckpt_run *run);
-int ckpt_pages_shmem(struct file *file, u64 *from, struct page **pages,
-		     struct ckpt_run *run);
+int ckpt_pages_file(struct file *file, u64 *from, struct page **pages,
+		    struct ckpt_run *run);
+int ckpt_pages_guard(struct mm_struct *mm, u64 *from, u64 end, u64 *start);
 void ckpt_pages_put(struct page **pages, u32 nr);
-size_t ckpt_page_to_iter(struct page *page, size_t offset, size_t size,
-			 struct iov_iter *to);
 int ckpt_pages_fill(struct mm_struct *mm, u64 address, const void *buf,
 		    size_t size);
+
+/* stream.c: the ways out of an image */
+
+size_t ckpt_page_to_iter(struct page *page, size_t offset, size_t size,
+			 struct iov_iter *to);
+u32 ckpt_pipe_room(struct pipe_inode_info *pipe);
+long ckpt_page_to_pipe(struct page *page, size_t offset, size_t size,
+		       struct pipe_inode_info *pipe);
+long ckpt_bytes_to_pipe(const void *buf, size_t size,
+			struct pipe_inode_info *pipe);
+long ckpt_pages_to_file(struct page **pages, size_t offset, size_t size,
+			struct file *file);
+long ckpt_bytes_to_file(const void *buf, size_t size, struct file *file);
 
 /* files.c */
 
@@ -226,6 +265,7 @@ struct file *ckpt_file_next(struct task_struct *task, u32 *fd, bool *cloexec);
 void ckpt_file_state(struct file *file, struct ckpt_file *state);
 long ckpt_file_path(struct file *file, char *buf, size_t size);
 struct file *ckpt_file_open(const char *path, const struct ckpt_file *state);
+struct file *ckpt_file_reopen(struct file *file, const struct ckpt_file *state);
 struct file *ckpt_file_shmem(u64 size);
 int ckpt_file_write(struct file *file, const void *buf, size_t size, u64 at);
 int ckpt_files_clear(void);
@@ -236,6 +276,37 @@ int ckpt_fs_set(struct file *cwd, u32 umask);
 
 bool ckpt_file_same_kind(struct file *file, struct file *other);
 long ckpt_image_read(struct file *file, void *buf, size_t size);
+
+/* deleted.c: files that were deleted while they were open */
+
+struct ckpt_deleted {
+	u64 size;
+	s64 atime;
+	s64 mtime;
+	u32 atime_ns;
+	u32 mtime_ns;
+	u32 mode;
+	u32 uid;
+	u32 gid;
+};
+
+u64 ckpt_deleted_key(struct file *file);
+const char *ckpt_deleted_refuse(struct file *file);
+void ckpt_deleted_state(struct file *file, struct ckpt_deleted *state);
+struct file *ckpt_deleted_content(struct file *file);
+struct file *ckpt_deleted_make(const char *path, const struct ckpt_deleted *state);
+int ckpt_deleted_finish(struct file *file, const struct ckpt_deleted *state);
+
+/* clocks.c: what the clocks of a container say */
+
+struct ckpt_clocks {
+	s64 monotonic;
+	s64 boottime;
+};
+
+bool ckpt_clocks_differ(struct task_struct *task, struct task_struct *other);
+void ckpt_clocks(struct task_struct *task, struct ckpt_clocks *clocks);
+int ckpt_clocks_set(const struct ckpt_clocks *clocks);
 
 /* spawn.c: tasks that are being restored */
 

@@ -9,7 +9,9 @@
 #include <linux/prctl.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <asm/tlb.h>
 
+#include "../../mm/internal.h"
 #include "internal.h"
 
 /* Each flag of a mapping, and the advice that sets it where mmap() does not. */
@@ -31,11 +33,12 @@ static const struct {
 	{ CKPT_VMA_SEQUENTIAL, VM_SEQ_READ, MADV_SEQUENTIAL },
 	{ CKPT_VMA_RANDOM, VM_RAND_READ, MADV_RANDOM },
 	{ CKPT_VMA_MERGEABLE, VM_MERGEABLE, MADV_MERGEABLE },
+	{ CKPT_VMA_ACCOUNT, VM_ACCOUNT },
 };
 
 /* Flags that follow from others, or say nothing about the content. */
 #define DERIVED (VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_SHARED | VM_MAYSHARE | \
-		 VM_ACCOUNT | VM_SOFTDIRTY | VM_STACK)
+		 VM_SOFTDIRTY | VM_STACK | VM_MAYBE_GUARD)
 
 static const struct {
 	vm_flags_t vm;
@@ -50,8 +53,9 @@ static const struct {
 	{ VM_SHADOW_STACK, "a shadow stack" },
 	{ VM_GROWSUP, "a mapping that grows upwards" },
 	{ VM_SYNC, "a synchronous mapping" },
-	{ VM_MAYBE_GUARD, "guard regions" },
 };
+
+static_assert(CKPT_VMA_NAME == ANON_VMA_NAME_MAX_LEN);
 
 struct mm_struct *ckpt_mm_get(struct task_struct *task)
 {
@@ -76,6 +80,7 @@ void ckpt_mm_layout(struct mm_struct *mm, struct ckpt_layout *layout)
 		.env_end = mm->env_end,
 		.mmap_base = mm->mmap_base,
 		.vdso = ckpt_arch_vdso(mm),
+		.vdso_crc = ckpt_arch_vdso_crc(),
 	};
 	spin_unlock(&mm->arg_lock);
 	mmap_read_unlock(mm);
@@ -120,10 +125,11 @@ static void describe(struct vm_area_struct *vma, struct ckpt_vma *out)
 		out->refusal = "a mapping with unknown flags";
 		return;
 	}
+	out->guarded = vma->vm_flags & VM_MAYBE_GUARD;
+	if (anon_vma_name(vma))
+		strscpy(out->name, anon_vma_name(vma)->name, sizeof(out->name));
 	if (vma_policy(vma))
 		out->refusal = "a memory policy";
-	else if (anon_vma_name(vma))
-		out->refusal = "a name of anonymous memory";
 	else if (vma_is_anonymous(vma) && !vma->vm_file && !(vma->vm_flags & VM_SHARED))
 		out->kind = CKPT_VMA_ANON;
 	else if (!vma->vm_file)
@@ -203,16 +209,46 @@ static int advise(const struct ckpt_vma *vma)
 	return 0;
 }
 
+/* Make a mapping readable only; it goes on to be accounted as one that can be written to. */
+static int protect(const struct ckpt_vma *map)
+{
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *vma, *prev;
+	struct mmu_gather tlb;
+	int ret = -ENOMEM;
+
+	if (mmap_write_lock_killable(mm))
+		return -EINTR;
+	VMA_ITERATOR(vmi, mm, map->start);
+	prev = vma_prev(&vmi);
+	vma = vma_find(&vmi, map->end);
+	if (vma && vma->vm_start <= map->start && vma->vm_end >= map->end) {
+		if (map->start > vma->vm_start)
+			prev = vma;
+		tlb_gather_mmu(&tlb, mm);
+		/* What never had a page would not be accounted any more. */
+		ret = anon_vma_prepare(vma);
+		if (!ret)
+			ret = mprotect_fixup(&vmi, &tlb, vma, &prev, map->start, map->end,
+					     vma->vm_flags & ~VM_WRITE);
+		tlb_finish_mmu(&tlb);
+	}
+	mmap_write_unlock(mm);
+	return ret;
+}
+
 /* Map into the address space of the current task. */
 int ckpt_mm_map(const struct ckpt_vma *vma)
 {
+	const u32 account = CKPT_VMA_ACCOUNT | CKPT_VMA_WRITE;
 	unsigned long ret, prot = 0, map = MAP_FIXED_NOREPLACE;
+	bool was_writable = (vma->flags & account) == CKPT_VMA_ACCOUNT;
 
 	if (vma->kind == CKPT_VMA_VDSO)
 		return 0;
 	if (vma->flags & CKPT_VMA_READ)
 		prot |= PROT_READ;
-	if (vma->flags & CKPT_VMA_WRITE)
+	if (vma->flags & CKPT_VMA_WRITE || was_writable)
 		prot |= PROT_WRITE;
 	if (vma->flags & CKPT_VMA_EXEC)
 		prot |= PROT_EXEC;
@@ -241,7 +277,30 @@ int ckpt_mm_map(const struct ckpt_vma *vma)
 		return ret;
 	if (ret != vma->start)
 		return -ENOMEM;
+	if (was_writable) {
+		ret = protect(vma);
+		if (IS_ERR_VALUE(ret))
+			return ret;
+	}
+	if (vma->name[0]) {
+		ret = name_anon_vma(vma->start, vma->end - vma->start, vma->name);
+		if (IS_ERR_VALUE(ret))
+			return ret;
+	}
 	return advise(vma);
+}
+
+/* Make guard pages in the address space of the current task. */
+int ckpt_mm_guard(u64 start, u64 end)
+{
+	return do_madvise(current->mm, start, end - start, MADV_GUARD_INSTALL);
+}
+
+/* Whether PR_SET_MM_MAP would take a file as the executable. */
+static bool may_execute(struct file *exe)
+{
+	return S_ISREG(file_inode(exe)->i_mode) && !path_noexec(&exe->f_path) &&
+	       !file_permission(exe, MAY_EXEC);
 }
 
 /* The vDSO, and what /proc and brk() go by. */
@@ -267,6 +326,8 @@ int ckpt_mm_set_layout(const struct ckpt_layout *layout, const void *auxv,
 	if (size != sizeof(mm->saved_auxv) || !PAGE_ALIGNED(layout->mmap_base) ||
 	    layout->mmap_base >= TASK_SIZE)
 		return -EINVAL;
+	if (exe && !may_execute(exe))
+		return -EACCES;
 	if (layout->vdso) {
 		ret = ckpt_arch_map_vdso(layout->vdso);
 		if (ret)

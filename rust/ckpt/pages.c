@@ -8,7 +8,6 @@
 #include <linux/pagewalk.h>
 #include <linux/sched/mm.h>
 #include <linux/shmem_fs.h>
-#include <linux/uio.h>
 
 #include "internal.h"
 
@@ -79,6 +78,10 @@ static int scan_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
 		if (pte_none(entry))
 			continue;
 		if (!pte_present(entry)) {
+			if (softleaf_is_poison_marker(softleaf_from_pte(entry))) {
+				ret = -EHWPOISON;
+				break;
+			}
 			if (softleaf_is_marker(softleaf_from_pte(entry)))
 				continue;
 			scan->absent = addr;
@@ -168,64 +171,162 @@ int ckpt_pages_scan(struct mm_struct *mm, u64 *from, u64 end,
 	return 0;
 }
 
-/* The same for a shared memory object, whose position is an offset; all of it. */
-int ckpt_pages_shmem(struct file *file, u64 *from, struct page **pages,
-		     struct ckpt_run *run)
+/* The page of a file at an offset, with a reference; NULL if it is one of zeros. */
+static struct page *page_of_file(struct file *file, u64 at)
 {
 	struct inode *inode = file_inode(file);
-	u64 size = i_size_read(inode);
+	struct folio *folio = NULL;
+	struct page *page;
+	loff_t pos = at;
+	ssize_t ret;
 
+	if (shmem_mapping(inode->i_mapping)) {
+		ret = shmem_get_folio(inode, at >> PAGE_SHIFT, 0, &folio, SGP_READ);
+		if (ret)
+			return ERR_PTR(ret);
+		if (!folio)
+			return NULL;
+		folio_unlock(folio);
+		return folio_file_page(folio, at >> PAGE_SHIFT);
+	}
+
+	/* The page cache of others is theirs. */
+	page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	if (!page)
+		return ERR_PTR(-ENOMEM);
+	ret = kernel_read(file, page_address(page), PAGE_SIZE, &pos);
+	if (ret >= 0)
+		return page;
+	put_page(page);
+	return ERR_PTR(ret);
+}
+
+/* Take adjacent pages between @at and @end, which has no hole. */
+static int scan_file(struct file *file, u64 at, u64 end, struct scan *scan)
+{
+	int ret = 0;
+
+	for (; !ret && at < end; at += PAGE_SIZE) {
+		struct page *page = page_of_file(file, at);
+
+		if (IS_ERR(page))
+			return PTR_ERR(page);
+		if (!page && scan->run->nr)
+			return 0;
+		if (!page)
+			continue;
+		ret = take(scan, at, page);
+		put_page(page);
+	}
+	return 0;
+}
+
+/*
+ * The same for a shared memory object or a file, whose position is an offset;
+ * all of it. The position of the file is moved.
+ */
+int ckpt_pages_file(struct file *file, u64 *from, struct page **pages,
+		    struct ckpt_run *run)
+{
+	u64 size = i_size_read(file_inode(file));
+
+	run->nr = 0;
 	while (*from < size) {
 		struct scan scan = { .pages = pages, .run = run };
-		u64 at = *from;
+		loff_t start, end;
+		int ret;
 
-		run->nr = 0;
-		for (; at < size; at += PAGE_SIZE) {
-			struct folio *folio = NULL;
-			struct page *page;
-			int ret;
+		start = vfs_llseek(file, *from, SEEK_DATA);
+		if (start == -ENXIO)
+			break;
+		end = start < 0 ? start : vfs_llseek(file, start, SEEK_HOLE);
+		if (end < 0)
+			return end;
 
-			ret = shmem_get_folio(inode, at >> PAGE_SHIFT, 0, &folio,
-					      SGP_READ);
-			if (ret) {
-				ckpt_pages_put(pages, run->nr);
-				run->nr = 0;
-				return ret;
-			}
-			if (!folio) {
-				if (run->nr)
-					break;
-				continue;
-			}
-			folio_unlock(folio);
-			page = folio_file_page(folio, at >> PAGE_SHIFT);
-			ret = take(&scan, at, page);
-			folio_put(folio);
-			if (ret)
-				break;
+		start = round_down(start, PAGE_SIZE);
+		ret = scan_file(file, start, end, &scan);
+		if (ret) {
+			ckpt_pages_put(pages, run->nr);
+			run->nr = 0;
+			return ret;
 		}
-		if (!run->nr) {
-			*from = size;
-			return 0;
-		}
+		*from = round_up(end, PAGE_SIZE);
+		if (!run->nr)
+			continue;
 		trim(pages, run, from);
 		if (run->nr)
 			return 1;
 	}
-	run->nr = 0;
+	*from = max(*from, size);
 	return 0;
+}
+
+static int guard_pte(pte_t *pte, unsigned long addr, unsigned long next,
+		     struct mm_walk *walk)
+{
+	struct ckpt_run *run = walk->private;
+	pte_t entry = ptep_get(pte);
+	bool guard = !pte_none(entry) && !pte_present(entry) &&
+		     softleaf_is_guard_marker(softleaf_from_pte(entry));
+
+	if (!guard)
+		return run->nr ? 1 : 0;
+	if (!run->nr)
+		run->position = addr;
+	else if (addr != run->position + (u64)run->nr * PAGE_SIZE)
+		return 1;
+	run->nr++;
+	return 0;
+}
+
+/* There are no guards within huge pages, which stay as they are. */
+static int guard_pmd(pmd_t *pmd, unsigned long addr, unsigned long next,
+		     struct mm_walk *walk)
+{
+	const pmd_t entry = pmdp_get_lockless(pmd);
+
+	if (pmd_none(entry) || (pmd_present(entry) && !pmd_leaf(entry)))
+		return 0;
+	walk->action = ACTION_CONTINUE;
+	return 0;
+}
+
+static const struct mm_walk_ops guard_ops = {
+	.pmd_entry = guard_pmd,
+	.pte_entry = guard_pte,
+	.walk_lock = PGWALK_RDLOCK,
+};
+
+/*
+ * Find the next guard pages between *@from and @end, which are within one
+ * mapping; they end where *@from is then. Return 1, or 0 if there are no more,
+ * or -errno.
+ */
+int ckpt_pages_guard(struct mm_struct *mm, u64 *from, u64 end, u64 *start)
+{
+	struct ckpt_run run = {};
+	struct vm_area_struct *vma;
+	int ret;
+
+	ret = mmap_read_lock_killable(mm);
+	if (ret)
+		return ret;
+	vma = find_vma(mm, *from);
+	ret = !vma || vma->vm_start > *from || vma->vm_end < end ? -EFAULT :
+		walk_page_range_vma(vma, *from, end, &guard_ops, &run);
+	mmap_read_unlock(mm);
+	if (ret < 0)
+		return ret;
+
+	*start = run.position;
+	*from = run.nr ? run.position + (u64)run.nr * PAGE_SIZE : end;
+	return run.nr ? 1 : 0;
 }
 
 void ckpt_pages_put(struct page **pages, u32 nr)
 {
 	while (nr)
 		put_page(pages[--nr]);
-}
-
-size_t ckpt_page_to_iter(struct page *page, size_t offset, size_t size,
-			 struct iov_iter *to)
-{
-	return copy_page_to_iter(page, offset, size, to);
 }
 
 /* Write into private memory, whatever its protection. */

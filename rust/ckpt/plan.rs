@@ -5,10 +5,14 @@
 
 use crate::{
     ffi::{
+        self,
         Action,
+        Clocks,
+        Deleted,
         FileState,
         Ids,
         Layout,
+        Name,
         Parking,
         Restart,
         Signals,
@@ -44,6 +48,12 @@ const TASKS: usize = 1024;
 pub(crate) enum Object {
     /// An open file, by its path, which ends with a zero.
     File(KVec<u8>, FileState),
+    /// An open file that was deleted, by the index of that.
+    Open(usize, FileState),
+    /// A deleted file, by the path that it had, which ends with a zero.
+    Deleted(KVec<u8>, Deleted),
+    /// A file that is handed in, by its name.
+    External(KVec<u8>),
     /// Shared memory of this size in bytes.
     Shm(u64),
     /// An address space, by its place among them.
@@ -60,6 +70,8 @@ pub(crate) struct Mm {
     pub(crate) auxv: KVec<u8>,
     /// Its mappings, by ascending address.
     pub(crate) vmas: KVVec<Vma>,
+    /// Its guard pages: the first address, and the one behind the last.
+    pub(crate) guards: KVVec<(u64, u64)>,
     /// Whether a task has it.
     taken: bool,
 }
@@ -78,6 +90,8 @@ pub(crate) struct Vma {
     pub(crate) flags: u32,
     /// What is mapped.
     pub(crate) object: Option<usize>,
+    /// What it is called.
+    pub(crate) name: Name,
 }
 
 /// A task.
@@ -126,6 +140,8 @@ pub(crate) struct Plan {
     pub(crate) tasks: KVec<Task>,
     /// Address spaces.
     pub(crate) mms: KVec<Mm>,
+    /// What the clocks say.
+    pub(crate) clocks: Option<Clocks>,
 }
 
 /// Why a record is refused.
@@ -173,15 +189,26 @@ impl Plan {
         Err(EBADMSG)
     }
 
-    /// Checks what can be seen only when all records are there.
+    /// Checks what can be seen only when all records are there, and whether this machine can do
+    /// that.
     ///
     /// # Errors
     ///
-    /// `EBADMSG`.
+    /// `EBADMSG`, `EOPNOTSUPP`.
     pub(crate) fn finish(&self, why: &mut Why) -> Result {
         if self.tasks.is_empty() {
             why.say(fmt!("an image without tasks"));
             return Err(EBADMSG);
+        }
+        if self.clocks.is_none() {
+            why.say(fmt!("an image without clocks"));
+            return Err(EBADMSG);
+        }
+        // Tasks may be within the code of the vDSO, and know where what is in it.
+        let other = |mm: &Mm| mm.layout.vdso != 0 && mm.layout.vdso_crc != ffi::vdso_crc();
+        if self.mms.iter().any(other) {
+            why.say(fmt!("an image of a kernel with another vDSO"));
+            return Err(EOPNOTSUPP);
         }
         for task in &self.tasks {
             let Seen {
@@ -195,6 +222,11 @@ impl Plan {
             if !(signals && thread && rlimits && regs && task.fs.is_some()) {
                 why.say(fmt!("pid {}: a record is missing", task.ids.pid));
                 return Err(EBADMSG);
+            }
+            let fits = |(note, set): &(u32, KVec<u8>)| set.len() == ffi::regs_size(*note);
+            if !task.regs.iter().all(fits) {
+                why.say(fmt!("pid {}: registers of another processor", task.ids.pid));
+                return Err(EOPNOTSUPP);
             }
         }
         Ok(())
@@ -227,7 +259,7 @@ impl Plan {
 
     fn file(&self, id: ObjectId) -> Result<usize, Refusal> {
         match self.memory(id) {
-            Some((index, Object::File(..))) => Ok(index),
+            Some((index, Object::File(..) | Object::Open(..) | Object::External(_))) => Ok(index),
             Some(_) => Err(Refusal::Malformed(Malformed::ObjectKind(id.number()))),
             None => Err(Refusal::Malformed(Malformed::NoObject(id.number()))),
         }
@@ -239,6 +271,26 @@ impl Plan {
         };
         match kind {
             Type::File => self.take_file(record),
+            Type::Deleted => self.take_deleted(record),
+            Type::External => {
+                let body: image::External = record.body()?;
+                let mut name = KVec::new();
+                name.extend_from_slice(record.tail, GFP_KERNEL)?;
+                self.define(body.id, Object::External(name))
+            }
+            Type::Clocks => {
+                let body: image::Clocks = record.body()?;
+                if self.clocks.is_some() {
+                    return Err(Refusal::What("clocks twice"));
+                }
+                // CAST: Whether they are times is seen when they are set.
+                self.clocks = Some(Clocks {
+                    monotonic: body.monotonic.get() as i64,
+                    boottime: body.boottime.get() as i64,
+                });
+                Ok(())
+            }
+            Type::Guard => self.take_guard(record),
             Type::Shm => {
                 let body: image::Shm = record.body()?;
                 let size = body.size.get();
@@ -307,10 +359,6 @@ impl Plan {
 
     fn take_file(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
         let body: image::File = record.body()?;
-        let path = record.tail;
-        if path.first() != Some(&b'/') || path.len() >= PATH_MAX || path.contains(&0) {
-            return Err(Refusal::What("a file without an absolute path"));
-        }
         let state = FileState {
             position: body.position.get(),
             size: body.size.get(),
@@ -318,10 +366,33 @@ impl Plan {
             mode: body.mode.get(),
             rdev: body.rdev.get(),
         };
-        let mut text = KVec::with_capacity(path.len() + 1, GFP_KERNEL)?;
-        text.extend_from_slice(path, GFP_KERNEL)?;
-        text.push(0, GFP_KERNEL)?;
-        self.define(body.id, Object::File(text, state))
+        let object = match self.index(body.deleted)? {
+            None => Object::File(path(record.tail)?, state),
+            Some(index) if matches!(self.objects.get(index), Some(Object::Deleted(..))) => {
+                Object::Open(index, state)
+            }
+            Some(_) => {
+                let number = body.deleted.number();
+                return Err(Refusal::Malformed(Malformed::ObjectKind(number)));
+            }
+        };
+        self.define(body.id, object)
+    }
+
+    fn take_deleted(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
+        let body: image::Deleted = record.body()?;
+        // CAST: Signed numbers are stored as they are.
+        let state = Deleted {
+            size: body.size.get(),
+            atime: body.atime.get() as i64,
+            mtime: body.mtime.get() as i64,
+            atime_ns: body.atime_ns.get(),
+            mtime_ns: body.mtime_ns.get(),
+            mode: body.mode.get(),
+            uid: body.uid.get(),
+            gid: body.gid.get(),
+        };
+        self.define(body.id, Object::Deleted(path(record.tail)?, state))
     }
 
     fn take_mm(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
@@ -348,9 +419,11 @@ impl Plan {
                 env_end: body.env_end.get(),
                 mmap_base: body.mmap_base.get(),
                 vdso: body.vdso.get(),
+                vdso_crc: body.vdso_crc.get(),
             },
             auxv,
             vmas: KVVec::new(),
+            guards: KVVec::new(),
             taken: false,
         };
         self.define(body.id, Object::Mm(self.mms.len()))?;
@@ -369,18 +442,20 @@ impl Plan {
             kind: body.kind.get(),
             flags: body.flags.get(),
             object,
+            name: Name::new(record.tail).ok_or(Refusal::What("a name that is too long"))?,
         };
         let fits = match (vma.kind, object.and_then(|index| self.objects.get(index))) {
             (Kinds::ANON | Kinds::VDSO, None) => vma.offset == 0,
-            (Kinds::PRIVATE | Kinds::SHARED, Some(Object::File(..))) => true,
+            (
+                Kinds::PRIVATE | Kinds::SHARED,
+                Some(Object::File(..) | Object::Open(..) | Object::External(_)),
+            ) => true,
             (Kinds::SHMEM, Some(Object::Shm(_))) => true,
             _ => false,
         };
         if !fits || vma.flags & !Kinds::FLAGS != 0 || body.reserved.get() != 0 {
             return Err(Refusal::What("a mapping of an unknown kind"));
         }
-        // CAST: A small constant.
-        let aligned = |bytes: u64| bytes % PAGE_SIZE as u64 == 0;
         let mm = self
             .mms
             .last_mut()
@@ -394,6 +469,22 @@ impl Plan {
             return Err(Refusal::What("too many mappings"));
         }
         Ok(mm.vmas.push(vma, GFP_KERNEL)?)
+    }
+
+    fn take_guard(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
+        let body: image::Guard = record.body()?;
+        let (start, end) = (body.start.get(), body.end.get());
+        let mm = self.mms.last_mut();
+        let within = |vma: &Vma| vma.start <= start && start < end && end <= vma.end;
+        match mm {
+            Some(mm) if mm.vmas.last().is_some_and(within) && aligned(start) && aligned(end) => {
+                if mm.guards.len() == MOST {
+                    return Err(Refusal::What("too many guard pages"));
+                }
+                Ok(mm.guards.push((start, end), GFP_KERNEL)?)
+            }
+            _ => Err(Refusal::What("guard pages of no mapping")),
+        }
     }
 
     fn take_task(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
@@ -513,6 +604,23 @@ impl Plan {
         task.seen.thread = true;
         Ok(())
     }
+}
+
+/// Whether there are whole pages.
+fn aligned(bytes: u64) -> bool {
+    // CAST: A small constant.
+    bytes % PAGE_SIZE as u64 == 0
+}
+
+/// An absolute path, with a final zero.
+fn path(path: &[u8]) -> Result<KVec<u8>, Refusal> {
+    if path.first() != Some(&b'/') || path.len() >= PATH_MAX || path.contains(&0) {
+        return Err(Refusal::What("a file without an absolute path"));
+    }
+    let mut text = KVec::with_capacity(path.len() + 1, GFP_KERNEL)?;
+    text.extend_from_slice(path, GFP_KERNEL)?;
+    text.push(0, GFP_KERNEL)?;
+    Ok(text)
 }
 
 fn last(tasks: &mut KVec<Task>) -> Result<&mut Task, Refusal> {

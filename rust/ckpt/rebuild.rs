@@ -23,7 +23,7 @@ pub(crate) struct Rebuild {
 }
 
 /// Rebuilds the current task, which is new: children first, as long as there is little to inherit
-/// but the session; then memory, files, and what depends on them; signals last.
+/// but the session and the clocks; then memory, files, and what depends on them; signals last.
 ///
 /// # Errors
 ///
@@ -36,6 +36,9 @@ pub(crate) fn rebuild(what: &Rebuild) -> Result {
     current::close_files()?;
     if task.ids.session == task.ids.pid {
         current::lead()?;
+    }
+    if let (None, Some(clocks)) = (task.parent, &plan.clocks) {
+        current::set_clocks(clocks)?;
     }
     for (index, child) in plan.tasks.iter().enumerate() {
         if child.parent != Some(what.index) {
@@ -65,8 +68,13 @@ pub(crate) fn rebuild(what: &Rebuild) -> Result {
             kind: vma.kind,
             flags: vma.flags,
             file,
+            guarded: false,
+            name: vma.name,
         }
         .map()?;
+    }
+    for (start, end) in &mm.guards {
+        current::set_guard(*start, *end)?;
     }
     let exe = match mm.exe {
         Some(exe) => Some(restore.file(exe)?),

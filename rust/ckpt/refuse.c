@@ -35,14 +35,17 @@ static bool of_the_kernel(struct task_struct *task)
 	return task->flags & (PF_KTHREAD | PF_USER_WORKER);
 }
 
+/* Whether another process has the same; whoever just looks at it does not count. */
 static bool shared_mm(struct task_struct *task)
 {
-	struct mm_struct *mm = get_task_mm(task);
-	bool shared = mm && atomic_read(&mm->mm_users) > 2;
+	struct task_struct *process, *thread;
+	struct mm_struct *mm = READ_ONCE(task->mm);
 
-	if (mm)
-		mmput(mm);
-	return shared;
+	guard(rcu)();
+	for_each_process_thread(process, thread)
+		if (mm && READ_ONCE(thread->mm) == mm && !same_thread_group(thread, task))
+			return true;
+	return false;
 }
 
 static bool shared_files(struct task_struct *task)
@@ -58,6 +61,17 @@ static bool shared_fs(struct task_struct *task)
 static bool shared_handlers(struct task_struct *task)
 {
 	return refcount_read(&task->sighand->count) > 1;
+}
+
+static bool zombies(struct task_struct *task)
+{
+	struct task_struct *child;
+
+	guard(read_lock)(&tasklist_lock);
+	list_for_each_entry(child, &task->children, sibling)
+		if (READ_ONCE(child->exit_state))
+			return true;
+	return false;
 }
 
 static bool traced(struct task_struct *task)
@@ -255,7 +269,6 @@ static bool namespaces(struct task_struct *task)
 		  task->nsproxy->ipc_ns != mine->ipc_ns ||
 		  task->nsproxy->mnt_ns != mine->mnt_ns ||
 		  task->nsproxy->net_ns != mine->net_ns ||
-		  task->nsproxy->time_ns != mine->time_ns ||
 		  task->nsproxy->cgroup_ns != mine->cgroup_ns ||
 		  task->nsproxy->pid_ns_for_children != mine->pid_ns_for_children);
 	task_unlock(task);
@@ -300,6 +313,7 @@ static const struct {
 	{ shared_files, "a table of open files that is shared" },
 	{ shared_fs, "a working directory that is shared" },
 	{ shared_handlers, "signal handlers that are shared" },
+	{ zombies, "a child that ended and was not waited for" },
 	{ traced, "a tracer" },
 	{ stopped, "a stop by a signal" },
 	{ pending, "pending signals" },
@@ -367,11 +381,10 @@ static bool is_locked(const struct inode *inode)
 			 !list_empty_careful(&locks->flc_lease));
 }
 
-/* Why an open file cannot be saved; NULL if it can. */
-const char *ckpt_refuse_file(struct file *file)
+/* Why files like this one cannot be saved; NULL if they can. */
+const char *ckpt_refuse_kind(struct file *file)
 {
 	const struct inode *inode = file_inode(file);
-	bool deleted = d_unlinked(file_user_path(file)->dentry);
 
 	switch (inode->i_mode & S_IFMT) {
 	case S_IFBLK:
@@ -389,11 +402,19 @@ const char *ckpt_refuse_file(struct file *file)
 		return "a file without a name";
 	if (inode->i_sb->s_magic == PROC_SUPER_MAGIC)
 		return "a file of proc";
-	if (deleted)
-		return S_ISDIR(inode->i_mode) ? "a deleted directory" : "a deleted file";
+	return NULL;
+}
+
+/* Why an open file cannot be saved; NULL if it can. */
+const char *ckpt_refuse_file(struct file *file)
+{
+	const char *kind = ckpt_refuse_kind(file);
+
+	if (kind)
+		return kind;
 	if (file_f_owner(file))
 		return "a file that sends signals";
-	if (is_locked(inode))
+	if (is_locked(file_inode(file)))
 		return "a file with locks";
-	return NULL;
+	return ckpt_deleted_key(file) ? ckpt_deleted_refuse(file) : NULL;
 }

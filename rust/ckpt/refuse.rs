@@ -3,6 +3,7 @@
 //! Whether a container can be saved, and what of it cannot.
 
 use crate::{
+    external::Open,
     ffi::{
         Cgroup,
         FileExt as _,
@@ -25,21 +26,40 @@ use kernel::{
 /// # Errors
 ///
 /// `EOPNOTSUPP` if there is one, `EPERM` if the caller may not look.
-pub(crate) fn check(cgroup: &Cgroup, tasks: &[ARef<Task>], why: &mut Why) -> Result {
+pub(crate) fn check(
+    cgroup: &Cgroup,
+    tasks: &[ARef<Task>],
+    open: &Open<'_>,
+    why: &mut Why,
+) -> Result {
     let mut check = Check {
         buffer: KVec::from_elem(0, PATH_MAX, GFP_KERNEL)?,
+        open,
         refused: false,
         why,
     };
-    if tasks.is_empty() {
+    let Some(first) = tasks.first() else {
         check.why.say(fmt!("the cgroup has no tasks"));
         return Err(ESRCH);
-    }
+    };
     for task in tasks {
+        let pid = task.ids().pid;
         if !cgroup.has(task) {
+            check.why.say(fmt!("pid {pid}: a cgroup below"));
+            check.refused = true;
+        }
+        if task.clocks_differ(first) {
             check
                 .why
-                .say(fmt!("pid {}: a cgroup below", task.ids().pid));
+                .say(fmt!("pid {pid}: a time namespace of its own"));
+            check.refused = true;
+        }
+        let children = tasks.iter().filter(|task| task.ids().parent == pid);
+        // CAST: There are few tasks.
+        if task.children() > children.count() as u32 {
+            check
+                .why
+                .say(fmt!("pid {pid}: a child outside of the container"));
             check.refused = true;
         }
         check.task(task)?;
@@ -52,6 +72,8 @@ pub(crate) fn check(cgroup: &Cgroup, tasks: &[ARef<Task>], why: &mut Why) -> Res
 
 struct Check<'a> {
     buffer: KVec<u8>,
+    /// What is not saved.
+    open: &'a Open<'a>,
     refused: bool,
     why: &'a mut Why,
 }
@@ -94,6 +116,10 @@ impl Check<'_> {
     fn mm(&mut self, pid: i32, mm: &MmWithUser) -> Result {
         if let Some(exe) = mm.exe() {
             self.file(&exe, fmt!("pid {pid} executable"));
+            if exe.deleted_key().is_some() {
+                self.why.say(fmt!("pid {pid}: a deleted executable"));
+                self.refused = true;
+            }
         }
         let mut from = 0;
         while let Some((vma, refusal)) = mm.vma(from)? {
@@ -110,6 +136,9 @@ impl Check<'_> {
     }
 
     fn file(&mut self, file: &File, place: core::fmt::Arguments<'_>) {
+        if self.open.name(file).is_some() {
+            return;
+        }
         let path = file.path(&mut self.buffer).unwrap_or(b"?");
         let what = match file.refusal() {
             Some(what) => what,

@@ -20,6 +20,14 @@ static const struct user_regset *find(struct task_struct *task, u32 note)
 	return NULL;
 }
 
+/* How many bytes a set has on this machine; 0 if there is none. */
+size_t ckpt_regs_size(u32 note)
+{
+	const struct user_regset *set = find(current, note);
+
+	return set ? (size_t)set->n * set->size : 0;
+}
+
 /* Return how many bytes the set has, or -errno; @task is off its CPU. */
 long ckpt_regs(struct task_struct *task, u32 note, void *buf, size_t size)
 {

@@ -5,6 +5,7 @@
 
 use crate::{
     container::Container,
+    external::Externals,
     ffi::{
         self,
         Cgroup,
@@ -94,7 +95,12 @@ impl Source for Image {
 ///
 /// `EBADMSG` if the image is not right, `EBUSY` if the cgroup is not empty, and those of everything
 /// that is made. Then nothing is left.
-pub(crate) fn restore(image: ARef<File>, cgroup: i32, why: &mut Why) -> Result<(Container, i32)> {
+pub(crate) fn restore(
+    image: ARef<File>,
+    cgroup: i32,
+    externals: &Externals,
+    why: &mut Why,
+) -> Result<(Container, i32)> {
     let source = Image(image);
     let target = Cgroup::from_fd(cgroup)?;
     if !target.is_empty() {
@@ -129,14 +135,17 @@ pub(crate) fn restore(image: ARef<File>, cgroup: i32, why: &mut Why) -> Result<(
         }
         let family = match &mut family {
             Some(family) => family,
-            family => family.insert(Family::new(core::mem::take(&mut plan), cgroup, why)?),
+            family => {
+                let plan = core::mem::take(&mut plan);
+                family.insert(Family::new(plan, cgroup, externals, why)?)
+            }
         };
         let frame = Frame::new(&record, &header, family, why)?;
         frame.fill(&mut reader, why)?;
     }
     let family = match family {
         Some(family) => family,
-        None => Family::new(plan, cgroup, why)?,
+        None => Family::new(plan, cgroup, externals, why)?,
     };
     family.release(target, why)
 }
@@ -168,7 +177,8 @@ struct Frame {
 
 enum Target {
     Private(ARef<MmWithUser>),
-    Shared(ARef<File>),
+    /// A file of this size.
+    Shared(ARef<File>, u64),
 }
 
 impl Frame {
@@ -196,7 +206,14 @@ impl Frame {
             (Memory::Shared, Some((index, Object::Shm(size))))
                 if frame.position + frame.bytes <= *size =>
             {
-                Target::Shared(family.restore.file(index)?.into())
+                Target::Shared(family.restore.file(index)?.into(), *size)
+            }
+            // The last page goes on behind the end of the file.
+            (Memory::Shared, Some((index, Object::Deleted(_, state))))
+                if (frame.position + frame.bytes - 1) >> PAGE_SHIFT
+                    <= state.size.saturating_sub(1) >> PAGE_SHIFT =>
+            {
+                Target::Shared(family.restore.file(index)?.into(), state.size)
             }
             _ => {
                 why.say(fmt!("byte {}: memory of no object", record.at));
@@ -221,7 +238,13 @@ impl Frame {
             let bytes = piece.get(..read).ok_or(EINVAL)?;
             let filled = match &self.to {
                 Target::Private(mm) => mm.fill(at, bytes),
-                Target::Shared(file) => file.write(bytes, at),
+                Target::Shared(file, size) => {
+                    // CAST: At most a piece.
+                    let left = size.saturating_sub(at).min(bytes.len() as u64) as usize;
+                    bytes
+                        .get(..left)
+                        .map_or(Ok(()), |bytes| file.write(bytes, at))
+                }
             };
             if let Err(error) = filled {
                 why.say(fmt!("memory at {at:#x} cannot be written: {error:?}"));
@@ -234,6 +257,46 @@ impl Frame {
     }
 }
 
+/// Opens the files of all objects.
+fn open(plan: &Plan, externals: &Externals, why: &mut Why) -> Result<KVVec<Option<ARef<File>>>> {
+    let mut files: KVVec<Option<ARef<File>>> =
+        KVVec::with_capacity(plan.objects.len(), GFP_KERNEL)?;
+    for object in &plan.objects {
+        let mut fails = |path: &[u8], error: &Error| {
+            let path = CStr::from_bytes_with_nul(path).ok();
+            let path = path.and_then(|path| path.to_str().ok()).unwrap_or("?");
+            why.say(fmt!("{path} cannot be opened: {error:?}"));
+        };
+        let file = match object {
+            Object::File(path, state) => {
+                Some(ffi::open(path, state).inspect_err(|error| fails(path, error))?)
+            }
+            Object::Deleted(path, state) => {
+                Some(ffi::make_deleted(path, state).inspect_err(|error| fails(path, error))?)
+            }
+            Object::Open(deleted, state) => {
+                let deleted = files.get(*deleted).and_then(Option::as_deref);
+                let file = ffi::reopen(deleted.ok_or(EINVAL)?, state);
+                Some(file.inspect_err(|error| {
+                    why.say(fmt!("a deleted file cannot be opened: {error:?}"));
+                })?)
+            }
+            Object::External(name) => match externals.file(name) {
+                Some(file) => Some(file.into()),
+                None => {
+                    let name = core::str::from_utf8(name).unwrap_or("?");
+                    why.say(fmt!("{name}: a file that was not handed in"));
+                    return Err(ENOENT);
+                }
+            },
+            Object::Shm(size) => Some(ffi::shmem(*size)?),
+            Object::Mm(_) => None,
+        };
+        files.push(file, GFP_KERNEL)?;
+    }
+    Ok(files)
+}
+
 /// The new tasks, which end when this is dropped, unless they were let go.
 struct Family {
     restore: Arc<Restore>,
@@ -242,24 +305,9 @@ struct Family {
 
 impl Family {
     /// Opens all files, makes all tasks, and waits until they have rebuilt themselves.
-    fn new(plan: Plan, cgroup: i32, why: &mut Why) -> Result<Self> {
+    fn new(plan: Plan, cgroup: i32, externals: &Externals, why: &mut Why) -> Result<Self> {
         plan.finish(why)?;
-        let mut files = KVVec::with_capacity(plan.objects.len(), GFP_KERNEL)?;
-        for object in &plan.objects {
-            let file = match object {
-                Object::File(path, state) => {
-                    let path = CStr::from_bytes_with_nul(path).map_err(|_| EINVAL)?;
-                    let file = ffi::open(path, state).inspect_err(|error| {
-                        let path = path.to_str().unwrap_or("?");
-                        why.say(fmt!("{path} cannot be opened: {error:?}"));
-                    })?;
-                    Some(file)
-                }
-                Object::Shm(size) => Some(ffi::shmem(*size)?),
-                Object::Mm(_) => None,
-            };
-            files.push(file, GFP_KERNEL)?;
-        }
+        let files = open(&plan, externals, why)?;
         let family = Self {
             restore: Arc::new(Restore { plan, files }, GFP_KERNEL)?,
             gone: false,
@@ -304,6 +352,14 @@ impl Family {
                 .inspect_err(|error| {
                     why.say(fmt!("pid {pid}: the call that it goes on with: {error:?}"));
                 })?;
+        }
+        for (index, object) in self.restore.plan.objects.iter().enumerate() {
+            if let Object::Deleted(_, state) = object {
+                let file = self.restore.file(index)?;
+                ffi::finish_deleted(file, state).inspect_err(|error| {
+                    why.say(fmt!("object {}: a deleted file: {error:?}", index + 1));
+                })?;
+            }
         }
         let container = Container::unborn(target)?;
         for task in tasks {

@@ -3,6 +3,7 @@
 //! The metadata of an image: everything but the content of memory, which is listed.
 
 use crate::{
+    external::Open,
     ffi::{
         self,
         FileExt as _,
@@ -44,9 +45,9 @@ pub(crate) enum Memory {
         /// The first address of each mapping, and the one behind its last.
         ranges: KVec<(u64, u64)>,
     },
-    /// All of shared memory.
+    /// All of shared memory, or of a deleted file.
     Shared {
-        /// The file of the memory.
+        /// What to read it from; its position is moved.
         file: ARef<File>,
         /// Its object.
         object: ObjectId,
@@ -68,13 +69,21 @@ pub(crate) struct Saved {
 /// # Errors
 ///
 /// `ENOMEM`, and `EAGAIN` if one of them has gone meanwhile.
-pub(crate) fn save(tasks: &[ARef<Task>], why: &mut Why) -> Result<Saved> {
+pub(crate) fn save(tasks: &[ARef<Task>], open: &Open<'_>, why: &mut Why) -> Result<Saved> {
     let mut save = Save {
         saved: Saved::new()?,
+        open,
         known: KVec::new(),
         scratch: KVVec::from_elem(0, SCRATCH, GFP_KERNEL)?,
     };
     let order = order(tasks, why)?;
+    let clocks = tasks.first().ok_or(ESRCH)?.clocks();
+    // CAST: Clocks start at zero.
+    let body = image::Clocks {
+        monotonic: (clocks.monotonic as u64).into(),
+        boottime: (clocks.boottime as u64).into(),
+    };
+    save.saved.put(&body, &[])?;
     for (at, (index, parent)) in order.iter().enumerate() {
         let task = tasks.get(*index).ok_or(EINVAL)?;
         // CAST: There are few tasks.
@@ -155,14 +164,16 @@ impl Saved {
     }
 }
 
-struct Save {
+struct Save<'a> {
     saved: Saved,
+    /// What is not saved.
+    open: &'a Open<'a>,
     /// What tells each object from all others, by ascending number.
     known: KVec<usize>,
     scratch: KVVec<u8>,
 }
 
-impl Save {
+impl Save<'_> {
     /// The object of something, and whether it is new.
     fn object(&mut self, key: usize) -> Result<(ObjectId, bool)> {
         let (index, new) = match self.known.iter().position(|known| *known == key) {
@@ -177,8 +188,21 @@ impl Save {
     }
 
     fn file(&mut self, file: &File) -> Result<ObjectId> {
+        let deleted = match file.deleted_key() {
+            Some(key) if self.open.name(file).is_none() => self.deleted(key, file)?,
+            _ => ObjectId::NONE,
+        };
         let (id, new) = self.object(file.key())?;
-        if new {
+        if !new {
+            return Ok(id);
+        }
+        if let Some(name) = self.open.name(file) {
+            let body = image::External {
+                id,
+                reserved: 0.into(),
+            };
+            self.saved.put(&body, &[name])?;
+        } else {
             let state = file.state();
             let body = image::File {
                 id,
@@ -187,10 +211,43 @@ impl Save {
                 rdev: state.rdev.into(),
                 position: state.position.into(),
                 size: state.size.into(),
+                deleted,
+                reserved: 0.into(),
             };
             let room = self.scratch.get_mut(..PATH_MAX).ok_or(EINVAL)?;
-            let path = file.path(room)?;
+            let path = match deleted {
+                ObjectId::NONE => file.path(room)?,
+                _ => &[],
+            };
             self.saved.put(&body, &[path])?;
+        }
+        Ok(id)
+    }
+
+    fn deleted(&mut self, key: usize, file: &File) -> Result<ObjectId> {
+        let (id, new) = self.object(key)?;
+        if new {
+            let state = file.deleted();
+            // CAST: Signed numbers are stored as they are.
+            let body = image::Deleted {
+                id,
+                mode: state.mode.into(),
+                uid: state.uid.into(),
+                gid: state.gid.into(),
+                size: state.size.into(),
+                atime: (state.atime as u64).into(),
+                mtime: (state.mtime as u64).into(),
+                atime_ns: state.atime_ns.into(),
+                mtime_ns: state.mtime_ns.into(),
+                reserved: 0.into(),
+            };
+            let room = self.scratch.get_mut(..PATH_MAX).ok_or(EINVAL)?;
+            self.saved.put(&body, &[file.path(room)?])?;
+            let memory = Memory::Shared {
+                file: file.content()?,
+                object: id,
+            };
+            self.saved.memory.push(memory, GFP_KERNEL)?;
         }
         Ok(id)
     }
@@ -221,6 +278,7 @@ impl Save {
         };
         let mut vmas = KVVec::new();
         let mut ranges = KVec::new();
+        let mut guards = KVVec::new();
         let mut from = 0;
         while let Some((vma, _)) = mm.vma(from)? {
             from = vma.end;
@@ -241,7 +299,11 @@ impl Save {
                 end: vma.end.into(),
                 offset: vma.offset.into(),
             };
-            vmas.push(body, GFP_KERNEL)?;
+            let mut at = vma.start;
+            while let Some(start) = mm.guard(&vma, &mut at)? {
+                guards.push((vmas.len(), start, at), GFP_KERNEL)?;
+            }
+            vmas.push((body, vma.name), GFP_KERNEL)?;
         }
 
         let (id, _) = self.object(MmExt::raw(&*mm) as usize)?;
@@ -262,12 +324,22 @@ impl Save {
             env_end: layout.env_end.into(),
             mmap_base: layout.mmap_base.into(),
             vdso: layout.vdso.into(),
+            vdso_crc: layout.vdso_crc.into(),
+            reserved: 0.into(),
         };
         let size = mm.auxv(&mut self.scratch);
         let auxv = self.scratch.get(..size).ok_or(E2BIG)?;
         self.saved.put(&body, &[auxv])?;
-        for vma in &vmas {
-            self.saved.put(vma, &[])?;
+        let mut guards = guards.iter().peekable();
+        for (index, (vma, name)) in vmas.iter().enumerate() {
+            self.saved.put(vma, &[name.as_bytes()])?;
+            while let Some((_, start, end)) = guards.next_if(|(of, ..)| *of == index) {
+                let body = image::Guard {
+                    start: (*start).into(),
+                    end: (*end).into(),
+                };
+                self.saved.put(&body, &[])?;
+            }
         }
         let memory = Memory::Private {
             mm,

@@ -7,6 +7,11 @@ use crate::{
         self,
         Container, //
     },
+    detached::Promise,
+    external::{
+        Externals,
+        What, //
+    },
     ffi::{
         self,
         Cgroup, //
@@ -34,8 +39,12 @@ use kernel::{
         MiscDeviceRegistration, //
     },
     new_mutex,
+    pipe::PipeDest,
     prelude::*,
-    sync::Mutex,
+    sync::{
+        aref::ARef,
+        Mutex, //
+    },
     transmute::{
         AsBytes,
         FromBytes, //
@@ -52,6 +61,9 @@ const RESUME: u32 = _IO(MAGIC, 3);
 const KILL: u32 = _IO(MAGIC, 4);
 const RESTORE: u32 = _IOWR::<uapi::ckpt_restore>(MAGIC, 5);
 const WHY: u32 = _IOWR::<uapi::ckpt_why>(MAGIC, 6);
+const ATTACH: u32 = _IOW::<i32>(MAGIC, 7);
+const WRITE: u32 = _IOWR::<uapi::ckpt_write>(MAGIC, 8);
+const EXTERNAL: u32 = _IOW::<uapi::ckpt_external>(MAGIC, 9);
 
 /// An argument of an ioctl.
 #[repr(transparent)]
@@ -63,10 +75,16 @@ unsafe impl FromBytes for Arg<uapi::ckpt_suspend> {}
 unsafe impl FromBytes for Arg<uapi::ckpt_restore> {}
 // SAFETY: As above.
 unsafe impl FromBytes for Arg<uapi::ckpt_why> {}
+// SAFETY: As above.
+unsafe impl FromBytes for Arg<uapi::ckpt_write> {}
+// SAFETY: As above.
+unsafe impl FromBytes for Arg<uapi::ckpt_external> {}
 // SAFETY: The structures of the UAPI have no padding.
 unsafe impl AsBytes for Arg<uapi::ckpt_restore> {}
 // SAFETY: As above.
 unsafe impl AsBytes for Arg<uapi::ckpt_why> {}
+// SAFETY: As above.
+unsafe impl AsBytes for Arg<uapi::ckpt_write> {}
 
 fn get<T>(arg: usize) -> Result<T>
 where
@@ -85,7 +103,7 @@ where
     slice.writer().write(&Arg(value))
 }
 
-/// The container of a session. Whatever it is when the session ends, it is undone.
+/// The container of a session.
 enum State {
     /// There is none.
     Idle,
@@ -95,16 +113,34 @@ enum State {
     Dumping(Container, Stream),
 }
 
-struct Inner {
+/// What a session has.
+struct Work {
     state: State,
+    externals: Externals,
     why: Why,
 }
 
 /// An open `/dev/ckpt`.
 #[pin_data]
 pub(crate) struct Session {
+    /// Nothing while somebody works with it: nobody waits for others, least of all under the lock
+    /// of a pipe.
     #[pin]
-    inner: Mutex<Inner>,
+    work: Mutex<Option<Work>>,
+}
+
+impl Session {
+    /// Does something with what the session has, which nobody else does meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if somebody does.
+    fn with<T>(&self, f: impl FnOnce(&mut Work) -> Result<T>) -> Result<T> {
+        let mut work = self.work.lock().take().ok_or(EBUSY)?;
+        let result = f(&mut work);
+        *self.work.lock() = Some(work);
+        result
+    }
 }
 
 #[vtable]
@@ -113,109 +149,216 @@ impl MiscDevice for Session {
 
     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
         ffi::may(false)?;
-        let inner = Inner {
+        let work = Work {
             state: State::Idle,
+            externals: Externals::new(),
             why: Why::new(),
         };
         KBox::pin_init(
             pin_init!(Self {
-                inner <- new_mutex!(inner),
+                work <- new_mutex!(Some(work)),
             }),
             GFP_KERNEL,
         )
     }
 
-    fn read_iter(kiocb: Kiocb<'_, Self::Ptr>, iov: &mut IovIterDest<'_>) -> Result<usize> {
-        match &mut kiocb.file().inner.lock().state {
-            State::Dumping(_, stream) => stream.read(iov),
-            _ => Err(ENODATA),
+    fn release(me: Self::Ptr, file: &File) {
+        let work = me.work.lock().take();
+        if let Some(container) = work.and_then(|mut work| work.state.take()) {
+            container.leave(ARef::from(file.cred()));
         }
     }
 
+    fn read_iter(kiocb: Kiocb<'_, Self::Ptr>, iov: &mut IovIterDest<'_>) -> Result<usize> {
+        kiocb
+            .file()
+            .with(|work| work.pass(|stream| stream.read(iov)))
+    }
+
+    fn splice_read(me: Pin<&Self>, mut pipe: PipeDest<'_>, len: usize) -> Result<usize> {
+        me.with(|work| work.pass(|stream| stream.splice(&mut pipe, len)))
+    }
+
     fn ioctl(me: Pin<&Self>, file: &File, cmd: u32, arg: usize) -> Result<isize> {
-        let inner = &mut *me.inner.lock();
-        if cmd != WHY {
-            inner.why.clear();
-        }
-        match cmd {
-            // CAST: A descriptor is passed as it is.
-            CHECK => inner.check(arg as i32),
-            SUSPEND => inner.suspend(&get(arg)?),
-            DUMP => inner.dump(),
-            RESUME => inner.finish(Container::resume),
-            KILL => inner.finish(Container::kill),
-            RESTORE => inner.restore(file, arg),
-            WHY => inner.explain(arg),
-            _ => Err(ENOTTY),
-        }?;
+        me.with(|work| {
+            if cmd != WHY {
+                work.why = Why::new();
+            }
+            match cmd {
+                // CAST: A descriptor is passed as it is.
+                CHECK => work.check(arg as i32),
+                SUSPEND => work.suspend(&get(arg)?),
+                DUMP => work.dump(),
+                RESUME => work.finish(Container::resume),
+                KILL => work.finish(Container::kill),
+                RESTORE => work.restore(file, arg),
+                WHY => work.explain(arg),
+                // CAST: As above.
+                ATTACH => work.attach(arg as i32),
+                WRITE => work.write(arg),
+                EXTERNAL => work.external(&get(arg)?),
+                _ => Err(ENOTTY),
+            }
+        })?;
         Ok(0)
     }
 }
 
-impl Inner {
+impl State {
+    /// Takes the container, and leaves none.
+    fn take(&mut self) -> Option<Container> {
+        match mem::replace(self, Self::Idle) {
+            Self::Idle => None,
+            Self::Suspended(container) | Self::Dumping(container, _) => Some(container),
+        }
+    }
+
+    fn container(&self) -> Result<&Container> {
+        match self {
+            Self::Idle => Err(ENOENT),
+            Self::Suspended(container) | Self::Dumping(container, _) => Ok(container),
+        }
+    }
+
+    fn stream(&mut self) -> Result<&mut Stream> {
+        match self {
+            Self::Dumping(_, stream) => Ok(stream),
+            _ => Err(ENODATA),
+        }
+    }
+
+    fn must_be_idle(&self) -> Result {
+        match self {
+            Self::Idle => Ok(()),
+            _ => Err(EBUSY),
+        }
+    }
+}
+
+/// Room for a container that is to stay when the session is closed.
+fn promise(flags: u32) -> Result<Option<Promise>> {
+    match flags {
+        0 => Ok(None),
+        uapi::CKPT_DETACH => Ok(Some(Promise::new()?)),
+        _ => Err(EINVAL),
+    }
+}
+
+impl Work {
     fn check(&mut self, cgroup: i32) -> Result {
         let cgroup = Cgroup::from_fd(cgroup)?;
-        refuse::check(&cgroup, &container::tasks(&cgroup)?, &mut self.why)
+        let tasks = container::tasks(&cgroup)?;
+        let open = self.externals.open(&tasks, &mut self.why)?;
+        refuse::check(&cgroup, &tasks, &open, &mut self.why)
     }
 
     fn suspend(&mut self, args: &uapi::ckpt_suspend) -> Result {
-        if args.flags != 0 || args.reserved != 0 {
+        if args.reserved != 0 {
             return Err(EINVAL);
         }
-        let State::Idle = self.state else {
-            return Err(EBUSY);
-        };
+        let promise = promise(args.flags)?;
+        self.state.must_be_idle()?;
         let container = Container::freeze(Cgroup::from_fd(args.cgroup)?, args.timeout)?;
-        self.state = State::Suspended(container);
+        self.keep(container, promise);
         Ok(())
+    }
+
+    fn attach(&mut self, cgroup: i32) -> Result {
+        self.state.must_be_idle()?;
+        self.state = State::Suspended(Container::attach(&Cgroup::from_fd(cgroup)?)?);
+        Ok(())
+    }
+
+    fn keep(&mut self, mut container: Container, promise: Option<Promise>) {
+        if let Some(promise) = promise {
+            container.stay(promise);
+        }
+        self.state = State::Suspended(container);
     }
 
     fn dump(&mut self) -> Result {
-        let container = match &self.state {
-            State::Idle => return Err(ENOENT),
-            State::Suspended(container) | State::Dumping(container, _) => container,
-        };
+        // An image that was begun is over.
+        if let Some(container) = self.state.take() {
+            self.state = State::Suspended(container);
+        }
+        let container = self.state.container()?;
         let tasks = container.tasks()?;
-        refuse::check(container.cgroup(), &tasks, &mut self.why)?;
-        let stream = Stream::new(save::save(&tasks, &mut self.why)?)?;
-        self.state = match mem::replace(&mut self.state, State::Idle) {
-            State::Suspended(container) | State::Dumping(container, _) => {
-                State::Dumping(container, stream)
-            }
-            State::Idle => State::Idle,
-        };
+        let open = self.externals.open(&tasks, &mut self.why)?;
+        refuse::check(container.cgroup(), &tasks, &open, &mut self.why)?;
+        let saved = save::save(&tasks, &open, &mut self.why)?;
+        let stream = Stream::new(saved, tasks)?;
+        if let Some(container) = self.state.take() {
+            self.state = State::Dumping(container, stream);
+        }
         Ok(())
     }
 
-    fn finish(&mut self, how: fn(Container)) -> Result {
-        match mem::replace(&mut self.state, State::Idle) {
-            State::Idle => Err(ENOENT),
-            State::Suspended(container) | State::Dumping(container, _) => {
-                how(container);
-                Ok(())
-            }
+    /// Passes a part of the image on.
+    fn pass(&mut self, how: impl FnOnce(&mut Stream) -> Result<usize>) -> Result<usize> {
+        let passed = how(self.state.stream()?);
+        if passed == Err(ESRCH) {
+            self.why = Why::new();
+            self.why
+                .say(fmt!("a process was killed while it was saved"));
         }
+        passed
+    }
+
+    fn write(&mut self, arg: usize) -> Result {
+        let mut args: uapi::ckpt_write = get(arg)?;
+        if args.flags != 0 {
+            return Err(EINVAL);
+        }
+        let file = ffi::fget(args.fd)?;
+        // CAST: A size.
+        args.bytes = self.pass(|stream| stream.write(&file))? as u64;
+        put(arg, args)
+    }
+
+    fn finish(&mut self, how: fn(Container)) -> Result {
+        how(self.state.take().ok_or(ENOENT)?);
+        Ok(())
     }
 
     fn restore(&mut self, session: &File, arg: usize) -> Result {
         let mut args: uapi::ckpt_restore = get(arg)?;
-        if args.flags != 0 || args.pid != 0 {
+        if args.pid != 0 {
             return Err(EINVAL);
         }
-        let State::Idle = self.state else {
-            return Err(EBUSY);
-        };
+        let promise = promise(args.flags)?;
+        self.state.must_be_idle()?;
         ffi::may(true)?;
+        if let Some(what) = ffi::confined() {
+            self.why.say(fmt!("{what}"));
+            return Err(EPERM);
+        }
         let image = ffi::fget(args.image)?;
-        // A session is read under its lock, which is taken here; two could wait for each other.
+        // Sessions are no files that have an image.
         if ffi::same_kind(session, &image) {
             return Err(EINVAL);
         }
-        let (container, pid) = restore::restore(image, args.cgroup, &mut self.why)?;
+        let (container, pid) =
+            restore::restore(image, args.cgroup, &self.externals, &mut self.why)?;
         args.pid = pid;
         put(arg, args)?;
-        self.state = State::Suspended(container);
+        self.keep(container, promise);
         Ok(())
+    }
+
+    fn external(&mut self, args: &uapi::ckpt_external) -> Result {
+        if args.flags != 0 || args.length > uapi::CKPT_NAME_MAX {
+            return Err(EINVAL);
+        }
+        let what = match (args.pid, u32::try_from(args.fd)) {
+            (0, _) => What::File(ffi::fget(args.fd)?),
+            (pid, Ok(fd)) => What::Of(pid, fd),
+            _ => return Err(EBADF),
+        };
+        let address = UserPtr::from_addr(usize::try_from(args.name)?);
+        let mut name = KVec::new();
+        // CAST: It is short.
+        UserSlice::new(address, args.length as usize).read_all(&mut name, GFP_KERNEL)?;
+        self.externals.add(name, what)
     }
 
     fn explain(&self, arg: usize) -> Result {

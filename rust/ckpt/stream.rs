@@ -3,7 +3,11 @@
 //! The image as it is read: first the metadata, then memory, which is looked at as late as that.
 
 use crate::{
-    ffi::Pages,
+    ffi::{
+        self,
+        Pages,
+        TaskExt as _, //
+    },
     image::{
         self,
         Frame,
@@ -16,8 +20,12 @@ use crate::{
     }, //
 };
 use kernel::{
+    fs::File,
     iov::IovIterDest,
-    prelude::*, //
+    pipe::PipeDest,
+    prelude::*,
+    sync::aref::ARef,
+    task::Task, //
 };
 
 /// Room for the record of a frame, and for the last one.
@@ -34,10 +42,19 @@ pub(crate) struct Stream {
     pages: Pages,
     copied: usize,
     memory: KVec<Memory>,
+    /// Whose image it is.
+    tasks: KVec<ARef<Task>>,
     /// The piece of memory that is looked at, the range in it, and the place in that.
     piece: usize,
     range: usize,
     from: u64,
+}
+
+/// What comes next in the stream.
+enum Next<'a> {
+    Bytes(&'a [u8]),
+    /// Pages, from this byte on.
+    Pages(&'a Pages, usize),
 }
 
 impl Stream {
@@ -46,7 +63,7 @@ impl Stream {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new(saved: Saved) -> Result<Self> {
+    pub(crate) fn new(saved: Saved, tasks: KVec<ARef<Task>>) -> Result<Self> {
         Ok(Self {
             writer: Some(saved.writer),
             bytes: saved.bytes,
@@ -54,6 +71,7 @@ impl Stream {
             pages: Pages::new()?,
             copied: 0,
             memory: saved.memory,
+            tasks,
             piece: 0,
             range: 0,
             from: 0,
@@ -66,44 +84,115 @@ impl Stream {
     ///
     /// `EFAULT` if the buffer of the caller is none, and those of looking at memory.
     pub(crate) fn read(&mut self, to: &mut IovIterDest<'_>) -> Result<usize> {
-        let before = to.len();
-        while !to.is_empty() {
-            let copied = if let Some(bytes) = self.bytes.get(self.read..).filter(|b| !b.is_empty())
-            {
-                let copied = to.copy_to_iter(bytes);
-                self.read += copied;
-                copied
-            } else if self.copied < self.pages.bytes() {
-                let copied = self.pages.copy(self.copied, to);
-                self.copied += copied;
-                copied
-            } else {
-                match self.advance() {
-                    Ok(true) => continue,
-                    Ok(false) => break,
-                    Err(error) if to.len() == before => return Err(error),
-                    Err(_) => break,
-                }
+        self.pour(|next| {
+            let copied = match next {
+                _ if to.is_empty() => return Ok(0),
+                Next::Bytes(bytes) => to.copy_to_iter(bytes),
+                Next::Pages(pages, offset) => pages.copy(offset, to),
             };
-            if copied == 0 {
-                break;
+            match copied {
+                0 => Err(EFAULT),
+                copied => Ok(copied),
             }
-        }
-        match before - to.len() {
-            0 if before > 0 && !self.is_over() => Err(EFAULT),
-            read => Ok(read),
-        }
+        })
     }
 
-    fn is_over(&self) -> bool {
-        self.writer.is_none() && self.read == self.bytes.len() && self.copied == self.pages.bytes()
+    /// Passes at most `len` bytes on to a pipe, pages as they are, and returns how many.
+    ///
+    /// # Errors
+    ///
+    /// `EPIPE` if nobody reads, and those of looking at memory.
+    pub(crate) fn splice(&mut self, pipe: &mut PipeDest<'_>, len: usize) -> Result<usize> {
+        let mut left = len;
+        self.pour(|next| {
+            if left == 0 || ffi::pipe_room(pipe) == 0 {
+                return Ok(0);
+            }
+            let passed = match next {
+                Next::Bytes(bytes) => ffi::bytes_to_pipe(bytes.get(..left).unwrap_or(bytes), pipe)?,
+                Next::Pages(pages, offset) => pages.to_pipe(offset, left, pipe)?,
+            };
+            left -= passed;
+            Ok(passed)
+        })
+    }
+
+    /// Writes as much as is possible to a file, and returns how many bytes: none at the end.
+    ///
+    /// # Errors
+    ///
+    /// Those of write(2), `EINTR`, and those of looking at memory.
+    pub(crate) fn write(&mut self, file: &File) -> Result<usize> {
+        self.pour(|next| {
+            if kernel::current!().signal_pending() {
+                return Err(EINTR);
+            }
+            match next {
+                Next::Bytes(bytes) => ffi::bytes_to_file(bytes, file),
+                Next::Pages(pages, offset) => pages.to_file(offset, file),
+            }
+        })
+    }
+
+    /// Passes on what comes, until `pass` takes nothing more. An error behind the first byte is
+    /// that of the next call.
+    fn pour(&mut self, mut pass: impl FnMut(Next<'_>) -> Result<usize>) -> Result<usize> {
+        let mut total = 0;
+        loop {
+            let passed = match self.next() {
+                Ok(None) => break,
+                Ok(Some(next)) => pass(next),
+                Err(error) => Err(error),
+            };
+            match passed {
+                Ok(0) => break,
+                Ok(passed) => {
+                    total += passed;
+                    self.skip(passed);
+                }
+                Err(error) if total == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(total)
+    }
+
+    /// What comes next, or nothing at the end.
+    fn next(&mut self) -> Result<Option<Next<'_>>> {
+        while self.read == self.bytes.len() && self.copied == self.pages.bytes() {
+            if !self.advance()? {
+                return Ok(None);
+            }
+        }
+        let bytes = self.bytes.get(self.read..).unwrap_or(&[]);
+        Ok(Some(match bytes.is_empty() {
+            false => Next::Bytes(bytes),
+            true => Next::Pages(&self.pages, self.copied),
+        }))
+    }
+
+    /// Goes behind so many bytes of what came next.
+    fn skip(&mut self, passed: usize) {
+        if self.read < self.bytes.len() {
+            self.read += passed;
+        } else {
+            self.copied += passed;
+        }
     }
 
     /// Makes the next record; false if there is none.
+    ///
+    /// # Errors
+    ///
+    /// `ESRCH` if a task was killed, and those of looking at memory.
     fn advance(&mut self) -> Result<bool> {
         let Some(writer) = &mut self.writer else {
             return Ok(false);
         };
+        // What came before was passed on already. A task that ends writes to its memory.
+        if self.tasks.iter().any(|task| task.is_killed()) {
+            return Err(ESRCH);
+        }
         while let Some(memory) = self.memory.get(self.piece) {
             let (found, kind, object) = match memory {
                 Memory::Private { mm, object, ranges } => match ranges.get(self.range) {
@@ -119,7 +208,7 @@ impl Stream {
                     None => (false, image::Memory::Private, *object),
                 },
                 Memory::Shared { file, object } => {
-                    let found = self.pages.shared(file, &mut self.from)?;
+                    let found = self.pages.file(file, &mut self.from)?;
                     (found, image::Memory::Shared, *object)
                 }
             };

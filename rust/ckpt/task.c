@@ -11,9 +11,11 @@
 #include <linux/sched/coredump.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
+#include <linux/seccomp.h>
 #include <linux/signal.h>
 #include <linux/syscalls.h>
 
+#include "../futex/futex.h"
 #include "internal.h"
 
 static_assert(_NSIG == CKPT_SIGNALS && sizeof(sigset_t) == sizeof(u64));
@@ -33,6 +35,22 @@ int ckpt_may(bool restore)
 	return 0;
 }
 
+/* What new tasks would inherit from the caller although their image does not have it. */
+const char *ckpt_confined(void)
+{
+#ifdef CONFIG_SECCOMP
+	if (current->seccomp.mode != SECCOMP_MODE_DISABLED)
+		return "the caller is confined by seccomp";
+#endif
+	return NULL;
+}
+
+/* Whether the caller is the user that has @cred. */
+bool ckpt_is_user(const struct cred *cred)
+{
+	return cred->user_ns == current_user_ns() && uid_eq(cred->euid, current_euid());
+}
+
 /* Whether the caller may see all of a task. */
 int ckpt_task_may(struct task_struct *task)
 {
@@ -47,6 +65,19 @@ bool ckpt_task_settle(struct task_struct *task)
 {
 	return wait_task_inactive(task, TASK_NORMAL | TASK_WAKEKILL | TASK_FREEZABLE |
 				  TASK_FROZEN | __TASK_STOPPED | __TASK_TRACED);
+}
+
+/* Whether a task that was at rest was killed: its memory is not what it was. */
+bool ckpt_task_killed(struct task_struct *task)
+{
+	return fatal_signal_pending(task) || (READ_ONCE(task->flags) & PF_EXITING);
+}
+
+/* How many children it has. */
+u32 ckpt_task_children(struct task_struct *task)
+{
+	guard(read_lock)(&tasklist_lock);
+	return list_count_nodes(&task->children);
 }
 
 /* Numbers are those that the caller's namespace has; 0 is a task outside of it. */
@@ -86,6 +117,9 @@ int ckpt_task_set_ids(const struct ckpt_ids *ids)
 	    ids->oom_score_adj > OOM_SCORE_ADJ_MAX ||
 	    ids->dumpable > TASK_DUMPABLE_OWNER)
 		return -EINVAL;
+	/* It cannot be taken away, so the caller must not have it either. */
+	if (!ids->no_new_privs && task_no_new_privs(current))
+		return -EPERM;
 	if (ids->oom_score_adj < current->signal->oom_score_adj_min &&
 	    !capable(CAP_SYS_RESOURCE))
 		return -EPERM;
@@ -251,6 +285,27 @@ int ckpt_task_restart(struct task_struct *task, struct ckpt_restart *restart)
 			KTIME_MAX;
 		return 0;
 	}
+	if (block->fn == futex_wait_restart) {
+		const u32 known = FLAGS_SIZE_MASK | FLAGS_SHARED | FLAGS_CLOCKRT |
+				  FLAGS_HAS_TIMEOUT;
+
+		if ((block->futex.flags & ~known) ||
+		    (block->futex.flags & FLAGS_SIZE_MASK) != FLAGS_SIZE_32)
+			return -EOPNOTSUPP;
+		restart->kind = CKPT_RESTART_FUTEX;
+		if (block->futex.flags & FLAGS_SHARED)
+			restart->clock |= CKPT_FUTEX_SHARED;
+		if (block->futex.flags & FLAGS_CLOCKRT)
+			restart->clock |= CKPT_FUTEX_REALTIME;
+		restart->address = (unsigned long)block->futex.uaddr;
+		restart->count = (u64)block->futex.bitset << 32 | block->futex.val;
+		restart->left = KTIME_MAX;
+		if (block->futex.flags & FLAGS_HAS_TIMEOUT)
+			restart->left = block->futex.flags & FLAGS_CLOCKRT ?
+				block->futex.time :
+				ktime_sub(block->futex.time, ktime_get());
+		return 0;
+	}
 	return -EOPNOTSUPP;
 }
 
@@ -287,6 +342,25 @@ int ckpt_task_set_restart(struct task_struct *task,
 			block->poll.end_time =
 				ktime_to_timespec64(ktime_add_safe(ktime_get(), left));
 		block->fn = do_restart_poll;
+		return 0;
+	case CKPT_RESTART_FUTEX:
+		if (restart->clock & ~(CKPT_FUTEX_SHARED | CKPT_FUTEX_REALTIME) ||
+		    !(restart->count >> 32))
+			return -EINVAL;
+		block->futex.uaddr = (void __user *)restart->address;
+		block->futex.val = restart->count;
+		block->futex.bitset = restart->count >> 32;
+		block->futex.flags = FLAGS_SIZE_32;
+		if (restart->clock & CKPT_FUTEX_SHARED)
+			block->futex.flags |= FLAGS_SHARED;
+		if (restart->clock & CKPT_FUTEX_REALTIME)
+			block->futex.flags |= FLAGS_CLOCKRT;
+		if (restart->left != KTIME_MAX) {
+			block->futex.flags |= FLAGS_HAS_TIMEOUT;
+			block->futex.time = restart->clock & CKPT_FUTEX_REALTIME ?
+				left : ktime_add_safe(ktime_get(), left);
+		}
+		block->fn = futex_wait_restart;
 		return 0;
 	}
 	return -EINVAL;

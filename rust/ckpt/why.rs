@@ -21,11 +21,6 @@ impl Why {
         Self(KVVec::new())
     }
 
-    /// Forgets everything.
-    pub(crate) fn clear(&mut self) {
-        self.0 = KVVec::new();
-    }
-
     /// Says a line, or as much of it as there is room and memory for.
     pub(crate) fn say(&mut self, line: fmt::Arguments<'_>) {
         let _ = self.write_fmt(line).and_then(|()| self.write_char('\n'));

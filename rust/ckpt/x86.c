@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What depends on the architecture. */
 
+#include <linux/crc32.h>
 #include <linux/errno.h>
 #include <linux/mm.h>
 #include <linux/sched/task_stack.h>
@@ -21,6 +22,12 @@ u64 ckpt_arch_vdso(struct mm_struct *mm)
 	unsigned long vdso = (unsigned long)mm->context.vdso;
 
 	return vdso ? vdso - __VDSO_PAGES * PAGE_SIZE : 0;
+}
+
+/* What tells the code that this kernel maps from that of others. */
+u32 ckpt_arch_vdso_crc(void)
+{
+	return crc32c(~0, vdso64_image.data, vdso64_image.size);
 }
 
 bool ckpt_arch_is_vdso(struct vm_area_struct *vma)

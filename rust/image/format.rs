@@ -195,7 +195,15 @@ types! {
     /// An address space.
     Mm         = 19,     "mm",       0,             Bytes;
     /// A mapping.
-    Vma        = 20,     "vma",      0,             None;
+    Vma        = 20,     "vma",      0,             Bytes;
+    /// Guard pages.
+    Guard      = 21,     "guard",    0,             None;
+    /// A file that was deleted while it was open.
+    Deleted    = 22,     "deleted",  0,             Bytes;
+    /// A file that others bring.
+    External   = 23,     "external", 0,             Text;
+    /// The clocks of the container.
+    Clocks     = 24,     "clocks",   0,             None;
     /// A process.
     Task       = 32,     "task",     0,             None;
     /// How a task takes signals.

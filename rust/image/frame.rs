@@ -26,7 +26,7 @@ use super::{
 pub enum Memory {
     /// An address space; the position is a virtual address.
     Private,
-    /// A shared memory object; the position is an offset in it.
+    /// A shared memory object, or a deleted file; the position is an offset in it.
     Shared,
 }
 

@@ -84,9 +84,13 @@ pub use record::Record;
 pub use source::Source;
 pub use state::{
     Action,
+    Clocks,
+    Deleted,
+    External,
     Fd,
     File,
     Fs,
+    Guard,
     Mm,
     Regs,
     Rlimits,

@@ -41,8 +41,8 @@ macro_rules! record {
 }
 
 record! {
-    /// An open file, or one that is mapped; its path is the tail.
-    File, 32 {
+    /// An open file, or one that is mapped; its path is the tail, unless it was deleted.
+    File, 40 {
         /// This object.
         id: ObjectId,
         /// The flags of open(2).
@@ -55,6 +55,47 @@ record! {
         position: U64,
         /// The size of the file, in bytes.
         size: U64,
+        /// The deleted file that is open; none for one that has a path.
+        deleted: ObjectId,
+        /// Zero.
+        reserved: U32,
+    }
+}
+
+record! {
+    /// A file that was deleted while it was open; the tail is the path that it had. Its content is
+    /// in frames.
+    Deleted, 56 {
+        /// This object.
+        id: ObjectId,
+        /// The type and the permissions of the inode.
+        mode: U32,
+        /// Its owner.
+        uid: U32,
+        /// Its group.
+        gid: U32,
+        /// Its size in bytes.
+        size: U64,
+        /// When it was read, in seconds since 1970, a signed number.
+        atime: U64,
+        /// When it was written, likewise.
+        mtime: U64,
+        /// The part of `atime` that is not whole seconds, in ns.
+        atime_ns: U32,
+        /// The part of `mtime` that is not whole seconds, in ns.
+        mtime_ns: U32,
+        /// Zero.
+        reserved: U64,
+    }
+}
+
+record! {
+    /// A file that the container shares with others, who bring it; the tail is its name.
+    External, 8 {
+        /// This object.
+        id: ObjectId,
+        /// Zero.
+        reserved: U32,
     }
 }
 
@@ -72,7 +113,7 @@ record! {
 
 record! {
     /// An address space; the tail is its auxiliary vector.
-    Mm, 112 {
+    Mm, 120 {
         /// This object.
         id: ObjectId,
         /// The executable; a file.
@@ -103,11 +144,15 @@ record! {
         mmap_base: U64,
         /// Where the code of the kernel is, with its data; zero if there is none.
         vdso: U64,
+        /// CRC-32C of that code.
+        vdso_crc: U32,
+        /// Zero.
+        reserved: U32,
     }
 }
 
 record! {
-    /// A mapping of the last address space.
+    /// A mapping of the last address space; the tail is its name, if it has one.
     Vma, 40 {
         /// The file or shared memory object that is mapped; none for private memory of nothing.
         object: ObjectId,
@@ -116,7 +161,7 @@ record! {
         kind: U32,
         /// 1 read, 2 write, 4 execute, 8 grows down, 16 no reserve, 32 not inherited, 64 zeros for
         /// children, 128 not in core dumps, 256 huge pages, 512 no huge pages, 1024 sequential,
-        /// 2048 random, 4096 mergeable.
+        /// 2048 random, 4096 mergeable, 8192 accounted as writable.
         flags: U32,
         /// Zero.
         reserved: U32,
@@ -126,6 +171,26 @@ record! {
         end: U64,
         /// Where it starts in the object, in bytes.
         offset: U64,
+    }
+}
+
+record! {
+    /// Guard pages of the last mapping.
+    Guard, 16 {
+        /// The first address.
+        start: U64,
+        /// The address behind the last one.
+        end: U64,
+    }
+}
+
+record! {
+    /// The clocks of all tasks.
+    Clocks, 16 {
+        /// CLOCK_MONOTONIC in ns.
+        monotonic: U64,
+        /// CLOCK_BOOTTIME in ns.
+        boottime: U64,
     }
 }
 
@@ -210,15 +275,16 @@ record! {
         robust: U64,
         /// What is cleared at its end.
         clear_tid: U64,
-        /// The call that goes on: 0 none, 1 nanosleep(2), 2 poll(2).
+        /// The call that goes on: 0 none, 1 nanosleep(2), 2 poll(2), 3 futex(2).
         restart: U32,
-        /// Its clock.
+        /// The clock of a sleep; for a futex 1 shared, 2 CLOCK_REALTIME.
         restart_clock: U32,
         /// Its argument in memory.
         restart_address: U64,
-        /// How many of them.
+        /// How many of them; for a futex the value, plus 2^32 times the bits that wake it.
         restart_count: U64,
-        /// What remains of its time in ns, a signed number; the largest is for ever.
+        /// What remains of its time in ns, a signed number; the largest is for ever. For a futex by
+        /// CLOCK_REALTIME the time itself.
         restart_left: U64,
         /// Zero.
         reserved: U64,

@@ -24,7 +24,7 @@ use crate::kernel::{self, Arch, Base, Config, Flavour, Series};
 use crate::ktap::{self, Node, Status};
 use crate::lock::Lock;
 use crate::report::{Report, Run};
-use crate::{cmd, paths, probe, toolchain};
+use crate::{cmd, paths, probe, toolchain, workload};
 
 /// What can be tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -461,7 +461,10 @@ fn in_guest(plan: &Plan, job: &Job, arch: Arch, base: &Base) -> Result<Vec<Run>>
     match job.tier {
         Tier::Kunit => kunit(plan, &Kernel::from(built), name).map(Vec::from_iter),
         tier => {
-            let tests = Selftests::build(&built, tier.name())?;
+            let mut tests = Selftests::build(&built, tier.name())?;
+            if tier == Tier::Ckpt {
+                tests.add_beanctl()?;
+            }
             selftests(plan, tier, &Kernel::from(built), tests, &name)
         }
     }
@@ -543,6 +546,9 @@ fn boot(
             script = script.file(program, path);
         }
     }
+    for (name, path) in &tests.others {
+        script = script.file(name, path);
+    }
     // Each program has its own limit in the guest; this one is for a guest that is stuck.
     script.limits.test = tests.timeout + Limits::default().shutdown;
     script.renewed_by = Some(|line| line.trim_start_matches("# ").starts_with("Subtest: "));
@@ -606,6 +612,8 @@ pub struct Selftests {
     pub output: TempDir,
     /// Those that there should be.
     pub programs: Vec<String>,
+    /// What they need besides, by its name in the guest.
+    others: Vec<(String, PathBuf)>,
     /// How long one may take on a machine that runs natively.
     timeout: Duration,
     /// What `make` had to say, if it failed.
@@ -693,9 +701,22 @@ impl Selftests {
             dir,
             output: copies,
             programs: programs.into_iter().collect(),
+            others: Vec::new(),
             timeout: Duration::from_secs(timeout),
             error,
         })
+    }
+
+    /// Adds the test of the command for operators, which goes to no kernel tree.
+    fn add_beanctl(&mut self) -> Result<()> {
+        const NAME: &str = "test_beanctl";
+        let script = paths::repo().join("rust/beanctl/tests/guest.sh");
+        fs::copy(&script, self.output.path().join(NAME))
+            .with_context(|| script.display().to_string())?;
+        self.programs.push(NAME.to_owned());
+        let program = workload::build("beanctl")?;
+        self.others.push(("beanctl".to_owned(), program));
+        Ok(())
     }
 
     /// What a program needs on the kernel's command line; mostly nothing.

@@ -166,6 +166,8 @@ pub enum Flavour {
     Unpatched,
     /// The patched kernel with the series' options off.
     Off,
+    /// The patched kernel with what CRIU and its tests need.
+    Peers,
 }
 
 /// One kernel configuration.
@@ -203,6 +205,7 @@ impl Config {
             Flavour::Kcsan => format!("{arch}-kcsan"),
             Flavour::Unpatched => format!("{arch}-unpatched"),
             Flavour::Off => format!("{arch}-off"),
+            Flavour::Peers => format!("{arch}-peers"),
         })
     }
 }

@@ -9,6 +9,7 @@ mod bench;
 mod bomb;
 mod container;
 mod work;
+mod zdtm;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -64,6 +65,11 @@ enum Command {
         #[arg(long)]
         rounds: u32,
     },
+    /// Runs programs of CRIU's test suite, and saves and restores each of them.
+    Zdtm(zdtm::Run),
+    /// Makes one attempt with one of them; for the above.
+    #[command(hide = true)]
+    ZdtmAttempt(zdtm::Attempt),
 }
 
 fn main() -> Result<ExitCode> {
@@ -77,6 +83,8 @@ fn main() -> Result<ExitCode> {
         Command::FileBomb { refusals } => bomb::files(refusals)?,
         Command::ForkBomb { refusals } => bomb::processes(refusals)?,
         Command::Work { rounds } => return work::run(rounds),
+        Command::Zdtm(args) => zdtm::run(&args)?,
+        Command::ZdtmAttempt(args) => return Ok(zdtm::attempt(&args)),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -15,7 +15,7 @@
  * struct ckpt_suspend - stops a container
  * @cgroup:	descriptor of the directory of its cgroup
  * @timeout:	how long to wait until all of its tasks are at rest, in ms
- * @flags:	none yet; 0
+ * @flags:	CKPT_DETACH, or 0
  * @reserved:	0
  */
 struct ckpt_suspend {
@@ -29,14 +29,42 @@ struct ckpt_suspend {
  * struct ckpt_restore - makes a container from an image
  * @image:	descriptor to read the image from
  * @cgroup:	descriptor of the directory of an empty cgroup for its tasks
- * @flags:	none yet; 0
- * @pid:	returned: the first process
+ * @flags:	CKPT_DETACH, or 0
+ * @pid:	0; returned: the first process
  */
 struct ckpt_restore {
 	__s32 image;
 	__s32 cgroup;
 	__u32 flags;
 	__s32 pid;
+};
+
+/**
+ * struct ckpt_write - writes the image
+ * @fd:		descriptor to write to
+ * @flags:	none yet; 0
+ * @bytes:	returned: how many bytes were written; 0 is the end
+ */
+struct ckpt_write {
+	__s32 fd;
+	__u32 flags;
+	__u64 bytes;
+};
+
+/**
+ * struct ckpt_external - names a file that the image does not have
+ * @pid:	a process of the container that is saved; 0 for a restore
+ * @fd:		its descriptor; for a restore a descriptor of the caller
+ * @name:	address of the name: printable ASCII, without a final 0
+ * @length:	its length in bytes, at most CKPT_NAME_MAX
+ * @flags:	none yet; 0
+ */
+struct ckpt_external {
+	__s32 pid;
+	__s32 fd;
+	__u64 name;
+	__u32 length;
+	__u32 flags;
 };
 
 /**
@@ -50,6 +78,11 @@ struct ckpt_why {
 	__u32 size;
 	__u32 length;
 };
+
+/* The container stays suspended when the session is closed. */
+#define CKPT_DETACH	(1 << 0)
+
+#define CKPT_NAME_MAX	255
 
 #define CKPT_IOC_MAGIC	0xBD
 
@@ -67,5 +100,11 @@ struct ckpt_why {
 #define CKPT_RESTORE	_IOWR(CKPT_IOC_MAGIC, 0x05, struct ckpt_restore)
 /* Explains the last call in this session. */
 #define CKPT_WHY	_IOWR(CKPT_IOC_MAGIC, 0x06, struct ckpt_why)
+/* Takes over a container that another session of the same user left suspended. */
+#define CKPT_ATTACH	_IOW(CKPT_IOC_MAGIC, 0x07, __s32)
+/* Writes the image, or as much of it as is possible, to a file. */
+#define CKPT_WRITE	_IOWR(CKPT_IOC_MAGIC, 0x08, struct ckpt_write)
+/* Names a file that is not saved, or is handed in, from now on. */
+#define CKPT_EXTERNAL	_IOW(CKPT_IOC_MAGIC, 0x09, struct ckpt_external)
 
 #endif /* _UAPI_LINUX_CKPT_H */
