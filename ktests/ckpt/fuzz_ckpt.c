@@ -283,19 +283,14 @@ static void take_out(struct image *image, size_t at)
 		(image->nr - at) * sizeof(*image->records));
 }
 
-/* A record, each type as often as any other: there are many of some. */
+/* A record; mostly each type is as likely as any other, though there are many of some. */
 static size_t choose(const struct image *image)
 {
-	uint16_t type = image->records[below(image->nr)].type;
-	size_t tries, at = 0;
+	uint16_t type = 16 + below(23);
+	size_t tries, at = below(image->nr);
 
-	if (below(2))
-		type = below(40);
-	for (tries = 0; tries < 64; tries++) {
+	for (tries = 0; below(8) && tries < 64 && image->records[at].type != type; tries++)
 		at = below(image->nr);
-		if (image->records[at].type == type)
-			break;
-	}
 	return at;
 }
 
@@ -304,7 +299,8 @@ static void tamper(struct image *image)
 	size_t at = choose(image), other = choose(image);
 	struct record *record = &image->records[at], copy = *record;
 
-	switch (below(16)) {
+	/* Mostly a field: what comes of others is often seen before anything is made. */
+	switch (below(32)) {
 	case 0:
 		note(" without %zu of type %u", at, record->type);
 		take_out(image, at);
@@ -344,10 +340,10 @@ static void tamper(struct image *image)
 /* The image of this number. */
 static size_t make(unsigned long number)
 {
-	size_t size, times = 1 + below(3);
+	size_t size, times;
 
 	state = seed + number * 0xd1342543de82ef95;
-	times = 1 + below(3);
+	times = 1 + below(2);
 	used = 0;
 	story[0] = '\0';
 	memcpy(&tampered, &original, sizeof(tampered));
@@ -367,6 +363,19 @@ static size_t make(unsigned long number)
 	return size;
 }
 
+/* Add why the last call failed to the story: its first line. */
+static void note_why(int session)
+{
+	char text[128];
+	struct ckpt_why why = { .text = (unsigned long)text, .size = sizeof(text) - 1 };
+
+	if (ioctl(session, CKPT_WHY, &why))
+		return;
+	text[why.length < why.size ? why.length : why.size] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	note("%s", text);
+}
+
 /* Restore an image; if it is accepted, let it run, and end it. 0, -errno, or 1 if it is wrong. */
 static int attempt(struct ckpt_subject *subject, const void *image, size_t size, bool good)
 {
@@ -377,6 +386,9 @@ static int attempt(struct ckpt_subject *subject, const void *image, size_t size,
 		goto out;
 	ckpt_forget(subject);
 	ret = ckpt_try_restore(session, subject, file);
+	story[0] = '\0';
+	if (ret)
+		note_why(session);
 	if (!ret && ioctl(session, CKPT_RESUME))
 		ret = -errno;
 	if (good && (differs(ret, 0) || unmet(ckpt_goes_on(subject))))
@@ -415,7 +427,8 @@ static int go_through(struct ckpt_subject *subject)
 		ksft_print_msg("image %lu:%s\n", number, story);
 		ret = attempt(subject, sealed, len, false);
 		if (ret <= 0)
-			ksft_print_msg("was %lu %s\n", number, ret ? strerror(-ret) : "accepted");
+			ksft_print_msg("was %lu %s%s%s\n", number,
+				       ret ? strerror(-ret) : "accepted", ret ? ": " : "", story);
 		accepted += !ret;
 		if (ret > 0 ||
 		    ((number + 1) % EVERY == 0 && attempt(subject, bytes, size, true))) {

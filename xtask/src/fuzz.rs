@@ -16,7 +16,7 @@ use crate::kernel::{Arch, Base, Config, Flavour, Series, build};
 use crate::lock::Lock;
 use crate::progress::{Bar, Unit};
 use crate::test::Selftests;
-use crate::{cmd, paths};
+use crate::{cmd, paths, probe};
 
 /// The program in the guest.
 const PROGRAM: &str = "fuzz_ckpt";
@@ -114,24 +114,24 @@ fn engine(base: &Base, first: u64, count: u64, seed: u64) -> Result<(Report, Exi
         let text = format!("./{PROGRAM} -s {seed} -f {from} -n {most}\n");
         let program = tests.output.path().join(PROGRAM);
         let mut script = Script::new("fuzz-ckpt", text).file(PROGRAM, program);
-        script.limits = Limits {
+        script.cmdline = vec![guest::FOUR_LEVELS.to_owned()];
+        let limits = Limits {
             test: Duration::from_secs(120),
             ..Limits::default()
         };
+        script.limits = limits.scaled(kernel.slowness());
         script.renewed_by = Some(|line| said(line).is_some());
         let mut last = from;
-        let console = guest::run(
-            &kernel,
-            script.each_line(|line| match said(line) {
-                Some(Said::Made(number)) => last = number,
-                Some(Said::Done { accepted }) => {
-                    report.images += 1;
-                    report.accepted += u64::from(accepted);
-                    bar.set(report.images);
-                }
-                None => {}
-            }),
-        )?;
+        let script = script.each_line(|line| match said(line) {
+            Some(Said::Made(number)) => last = number,
+            Some(Said::Done { accepted }) => {
+                report.images += 1;
+                report.accepted += u64::from(accepted);
+                bar.set(report.images);
+            }
+            None => {}
+        });
+        let console = guest::run_plain(&kernel, script, probe::accelerator())?;
         let verdict = console.verdict();
         if verdict.exit != Exit::Pass {
             let findings = verdict.findings().into_iter();
