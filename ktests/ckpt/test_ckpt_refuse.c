@@ -179,7 +179,7 @@ static void parent(void)
 
 static int test_refuses_child_outside(struct ckpt_subject *subject)
 {
-	char *outer = cg_name(subject->cgroup, "outer"), line[64];
+	char *outer = cg_name(subject->cgroup, "../ckpt_outer"), line[64];
 	int ret = KSFT_FAIL;
 	pid_t child;
 

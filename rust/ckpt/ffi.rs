@@ -97,6 +97,20 @@ pub(crate) fn is_user(cred: &Credential) -> bool {
     unsafe { bindings::ckpt_is_user(cred.as_ptr()) }
 }
 
+/// The release of this kernel.
+pub(crate) fn release() -> &'static str {
+    // SAFETY: The text is a constant.
+    unsafe { text(bindings::ckpt_release()) }.unwrap_or("?")
+}
+
+/// A random UUID.
+pub(crate) fn uuid() -> [u8; 16] {
+    let mut uuid = [0; 16];
+    // SAFETY: There is room for one.
+    unsafe { bindings::generate_random_uuid(uuid.as_mut_ptr()) };
+    uuid
+}
+
 /// The CRC-32C of the code that this kernel maps into every process.
 pub(crate) fn vdso_crc() -> u32 {
     // SAFETY: No requirements.

@@ -14,6 +14,7 @@
 #include <linux/sched.h>
 #include <linux/task_work.h>
 #include <linux/types.h>
+#include <linux/uuid.h>
 
 struct cgroup;
 struct cred;
@@ -108,6 +109,7 @@ struct ckpt_restart {
 #define CKPT_SIGNALS	64
 #define CKPT_RLIMITS	16
 
+const char *ckpt_release(void);
 int ckpt_may(bool restore);
 const char *ckpt_confined(void);
 bool ckpt_is_user(const struct cred *cred);

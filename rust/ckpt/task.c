@@ -14,6 +14,7 @@
 #include <linux/seccomp.h>
 #include <linux/signal.h>
 #include <linux/syscalls.h>
+#include <linux/utsname.h>
 
 #include "../futex/futex.h"
 #include "internal.h"
@@ -23,6 +24,12 @@ static_assert(RLIM_NLIMITS == CKPT_RLIMITS);
 
 /* The size and alignment of the first version of struct rseq; larger ones have the second ABI. */
 #define RSEQ_LEAST	32
+
+/* That of this kernel, whatever a namespace says. */
+const char *ckpt_release(void)
+{
+	return init_uts_ns.name.release;
+}
 
 /* Whether the caller may make images, or also restore. */
 int ckpt_may(bool restore)
