@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How long it takes to save and restore a process, beside others that do the same or less. Under
+//! `-icount shift=0` a nanosecond of the guest is one instruction.
+
+mod criu;
+mod device;
+mod sink;
+mod subject;
+
+use std::fs::{self, File};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+use nix::sys::prctl::set_child_subreaper;
+
+use crate::clock;
+use criu::Criu;
+use device::Session;
+use sink::Sink;
+use subject::Subject;
+pub use subject::{Pages, run as subject};
+
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The memory of each process, in MiB.
+    #[arg(required = true, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    mib: Vec<u32>,
+    /// Its pages.
+    #[arg(long, value_enum, default_value = "small")]
+    pages: Vec<Pages>,
+    /// How often, each time with another process.
+    #[arg(long, default_value_t = 1)]
+    rounds: u32,
+    /// A directory in a tmpfs.
+    #[arg(long, default_value = "/tmp")]
+    dir: PathBuf,
+    /// CRIU's program.
+    #[arg(long)]
+    criu: Option<PathBuf>,
+    /// A dd and its first words.
+    #[arg(required = true, last = true)]
+    dd: Vec<String>,
+}
+
+/// Measures, and prints a line for each figure.
+///
+/// # Errors
+///
+/// Something cannot be done, or what was restored is not what was saved.
+pub fn run(args: &Args) -> Result<()> {
+    // What CRIU has restored becomes a child of this one when CRIU has ended.
+    set_child_subreaper(true)?;
+    for &mib in &args.mib {
+        for &pages in &args.pages {
+            for _ in 0..args.rounds {
+                round(args, mib, pages)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn round(args: &Args, mib: u32, pages: Pages) -> Result<()> {
+    let pages_name = pages.to_possible_value();
+    let pages_name = pages_name.as_ref().map_or("", |value| value.get_name());
+    let say = |who: &str, what: &str, sink: Sink, value: u128| {
+        println!(
+            "ckpt {mib} {pages_name} {who} {what} {} {value}",
+            sink.name()
+        );
+    };
+    let path = args.dir.join("image");
+    for sink in Sink::ALL {
+        let time = dd(&args.dd, mib, sink, &path)?;
+        say("dd", "write", sink, time.as_nanos());
+    }
+
+    let subject = Subject::start(mib, pages)?;
+    // The first time the kernel's caches fill, and with them an image that is needed below.
+    save(&subject, Sink::Tmpfs, &path)?;
+    for sink in Sink::ALL {
+        let saved = save(&subject, sink, &path)?;
+        say("ckpt", "frozen", sink, saved.frozen.as_nanos());
+        say("ckpt", "write", sink, saved.write.as_nanos());
+        say("ckpt", "bytes", sink, saved.bytes.into());
+    }
+    let restored = restore(&subject, &path)?;
+    say("ckpt", "restore", Sink::Tmpfs, restored.as_nanos());
+    fs::remove_file(&path)?;
+
+    if let Some(program) = &args.criu {
+        let criu = Criu::new(program, &args.dir)?;
+        let start = clock::now()?;
+        let frozen = criu.dump(subject.pid())?;
+        let write = clock::now()? - start;
+        say("criu", "frozen", Sink::Tmpfs, frozen.as_nanos());
+        say("criu", "write", Sink::Tmpfs, write.as_nanos());
+        say("criu", "bytes", Sink::Tmpfs, criu.bytes()?.into());
+        subject.end()?;
+        let start = clock::now()?;
+        criu.restore()?;
+        let restored = clock::now()? - start;
+        say("criu", "restore", Sink::Tmpfs, restored.as_nanos());
+        subject.check()?;
+        criu.remove()?;
+    }
+    subject.remove()
+}
+
+/// What it took to save a process.
+struct Saved {
+    /// From the call that stops it until it goes on.
+    frozen: Duration,
+    /// From the call that begins the image until nothing of it is on its way any more.
+    write: Duration,
+    /// The size of the image.
+    bytes: u64,
+}
+
+fn save(subject: &Subject, sink: Sink, path: &Path) -> Result<Saved> {
+    let session = Session::open()?;
+    let open = sink.open(path)?;
+    let start = clock::now()?;
+    session.suspend(subject.cgroup())?;
+    let suspended = clock::now()?;
+    session.dump()?;
+    let bytes = match sink {
+        Sink::Pipe => session.splice_all(open.fd())?,
+        Sink::Tmpfs | Sink::Null => session.write_all(open.fd())?,
+    };
+    // The pages in a pipe are the container's own.
+    open.finish()?;
+    let written = clock::now()?;
+    session.resume()?;
+    Ok(Saved {
+        frozen: clock::now()? - start,
+        write: written - suspended,
+        bytes,
+    })
+}
+
+/// Ends the process, makes it again, and returns how long the latter took.
+fn restore(subject: &Subject, path: &Path) -> Result<Duration> {
+    let session = Session::open()?;
+    session.suspend(subject.cgroup())?;
+    session.kill()?;
+    subject.end()?;
+    let image = File::open(path).with_context(|| path.display().to_string())?;
+    let start = clock::now()?;
+    let pid = session.restore(image.as_fd(), subject.cgroup())?;
+    session.resume()?;
+    let time = clock::now()? - start;
+    ensure!(
+        pid == subject.pid().as_raw(),
+        "another process was restored"
+    );
+    subject.check()?;
+    Ok(time)
+}
+
+/// How long `dd` takes to write as many zeros, without what it takes to start and to end.
+fn dd(dd: &[String], mib: u32, sink: Sink, path: &Path) -> Result<Duration> {
+    let write = |mib: u32| -> Result<Duration> {
+        let open = sink.open(path)?;
+        let start = clock::now()?;
+        let status = Command::new(&dd[0])
+            .args(&dd[1..])
+            .args(["if=/dev/zero", "bs=1M", &format!("count={mib}")])
+            .stdout(open.fd().try_clone_to_owned()?)
+            .stderr(Stdio::null())
+            .status()
+            .with_context(|| dd.join(" "))?;
+        open.finish()?;
+        ensure!(status.success(), "dd: {status}");
+        Ok(clock::now()? - start)
+    };
+    let idle = write(0)?;
+    Ok(write(mib)?.saturating_sub(idle))
+}
