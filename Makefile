@@ -3,17 +3,21 @@
 
 XTASK := sh xtask/cargo.sh xtask
 
-.PHONY: help demo test series bench
+.PHONY: help demo demo-ckpt test series bench
 
 help:
-	@echo 'make demo    two containers side by side, one of them refused at its limits'
-	@echo 'make test    all tests, on the host and in booted kernels'
-	@echo 'make series  compose the mail-ready patch series'
-	@echo 'make bench   what the series costs'
+	@echo 'make demo       two containers side by side, one of them refused at its limits'
+	@echo 'make demo-ckpt  programs that go on after the machine was booted again'
+	@echo 'make test       all tests, on the host and in booted kernels'
+	@echo 'make series     compose the mail-ready patch series'
+	@echo 'make bench      what the series costs'
 	@echo 'cargo xtask --help lists everything else.'
 
 demo test bench:
 	@$(XTASK) $@
+
+demo-ckpt:
+	@$(XTASK) demo ckpt
 
 series:
 	@$(XTASK) series build

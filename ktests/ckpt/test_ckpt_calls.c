@@ -186,7 +186,7 @@ static void subject(void)
 		.sa_handler = on_signal,
 		.sa_flags = row->what == RESTART ? SA_RESTART : 0,
 	};
-	const struct timespec time = { .tv_sec = row->what == NOTHING ? 2 : 1000 };
+	const struct timespec time = { .tv_sec = row->what == NOTHING ? 1 : 1000 };
 
 	ckpt_tell(WORD, 0);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, 3, 0);

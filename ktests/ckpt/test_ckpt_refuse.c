@@ -100,6 +100,24 @@ static void undo_semaphore(void)
 	semctl(id, 0, IPC_RMID);
 }
 
+/* A child that ended, and one that is not in the cgroup. */
+static void leave_zombie(void)
+{
+	siginfo_t info;
+	pid_t child = fork();
+
+	if (!child)
+		_exit(0);
+	if (waitid(P_PID, child, &info, WEXITED | WNOWAIT))
+		_exit(1);
+}
+
+static void have_child(void)
+{
+	if (!fork())
+		idle(NULL);
+}
+
 static int fds[2];
 static pthread_t thread;
 static timer_t timer;
@@ -132,6 +150,7 @@ REFUSED(proc, " fd 4: a file of proc", open("/proc/self/maps", O_RDONLY))
 REFUSED(socket_, " fd 4: a socket", socket(AF_UNIX, SOCK_STREAM, 0))
 REFUSED(semaphore_undo, ": undo values of semaphores", undo_semaphore())
 REFUSED(subreaper, ": being a subreaper", prctl(PR_SET_CHILD_SUBREAPER, 1))
+REFUSED(zombie, ": a child that ended and was not waited for", leave_zombie())
 REFUSED(threads, ": several threads", pthread_create(&thread, NULL, idle, NULL))
 REFUSED(device, " fd 4: a device", open("/dev/kmsg", O_RDONLY))
 
@@ -148,6 +167,34 @@ static int test_refuses_below(struct ckpt_subject *subject)
 	cg_enter(subject->cgroup, subject->pid);
 	rmdir(inner);
 	free(inner);
+	return ret;
+}
+
+/* Its child is in another cgroup. */
+static void parent(void)
+{
+	have_child();
+	live();
+}
+
+static int test_refuses_child_outside(struct ckpt_subject *subject)
+{
+	char *outer = cg_name(subject->cgroup, "outer"), line[64];
+	int ret = KSFT_FAIL;
+	pid_t child;
+
+	/* The one of the two that is not the subject goes. */
+	if (ckpt_await(subject, 0, READY) > 0 && !cg_create(outer) &&
+	    !cg_read(subject->cgroup, "cgroup.procs", line, sizeof(line))) {
+		child = atoi(line);
+		if (child == subject->pid && strchr(line, '\n'))
+			child = atoi(strchr(line, '\n') + 1);
+		if (child > 0 && !cg_enter(outer, child))
+			ret = refused(subject, ": a child outside of the container");
+		cg_enter(subject->cgroup, child);
+	}
+	rmdir(outer);
+	free(outer);
 	return ret;
 }
 
@@ -179,6 +226,7 @@ out:
 #define T(x) { x, test_refuses_##x, "test_refuses_" #x }
 static const struct ckpt_test tests[] = {
 	{ live, test_refuses_below, "test_refuses_below" },
+	{ parent, test_refuses_child_outside, "test_refuses_child_outside" },
 	T(deleted_dir),
 	T(deleted_name),
 	T(deleted_within),
@@ -201,6 +249,7 @@ static const struct ckpt_test tests[] = {
 	{ live, test_refuses_stopped, "test_refuses_stopped" },
 	T(subreaper),
 	T(threads),
+	T(zombie),
 };
 
 #undef T

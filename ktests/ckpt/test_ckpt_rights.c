@@ -101,14 +101,11 @@ static int test_no_capability(struct ckpt_subject *subject)
 /* The capability, but nothing else that root has. */
 static int looks_at_others(struct ckpt_subject *subject)
 {
-	int session, ret;
+	int session = ckpt_open(), ret;
 
 	if (prctl(PR_SET_KEEPCAPS, 1) || setresuid(1234, 1234, 1234) ||
 	    keep(CAP(CHECKPOINT_RESTORE)))
 		return 99;
-	session = ckpt_open();
-	if (session < 0)
-		return 98;
 	ret = -ckpt_check(session, subject);
 	return ckpt_explains(session, ": no right to see all of it") ? ret : 97;
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Where images go: a container is restored from what came out there. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ckpt.h>

@@ -275,6 +275,12 @@ pub(crate) trait TaskExt {
         unsafe { text(bindings::ckpt_refuse_task(self.raw(), from)) }
     }
 
+    /// How many children it has.
+    fn children(&self) -> u32 {
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_task_children(self.raw()) }
+    }
+
     /// Its numbers and settings.
     fn ids(&self) -> Ids {
         let mut ids = Ids::default();

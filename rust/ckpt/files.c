@@ -67,8 +67,8 @@ long ckpt_file_path(struct file *file, char *buf, size_t size)
 	return len;
 }
 
-/* Flags that are for the call of open() only. */
-#define ONCE (O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY)
+/* Flags of an open file, without those that are for the call of open() only. */
+#define LASTING (VALID_OPEN_FLAGS & ~(O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY))
 
 /* Go where it was; the file is gone if that cannot be. */
 static struct file *seek(struct file *file, const struct ckpt_file *state)
@@ -100,9 +100,13 @@ static bool is_kind(struct file *file, const struct ckpt_file *state)
 struct file *ckpt_file_open(const char *path, const struct ckpt_file *state)
 {
 	struct file *file __free(fput) = NULL;
+	u32 flags = state->flags & LASTING;
 
 	if (state->flags & __FMODE_EXEC)
 		return ERR_PTR(-EINVAL);
+	/* It got its name later. */
+	if (flags & __O_TMPFILE)
+		flags &= ~O_TMPFILE;
 	file = filp_open(path, O_PATH | (state->flags & O_NOFOLLOW), 0);
 	if (IS_ERR(file))
 		return no_free_ptr(file);
@@ -110,7 +114,7 @@ struct file *ckpt_file_open(const char *path, const struct ckpt_file *state)
 		return ERR_PTR(-ESTALE);
 
 	fput(file);
-	file = filp_open(path, (state->flags & ~ONCE) | O_LARGEFILE | O_NOCTTY, 0);
+	file = filp_open(path, flags | O_LARGEFILE | O_NOCTTY, 0);
 	if (IS_ERR(file))
 		return no_free_ptr(file);
 	if (!is_kind(file, state) || ckpt_refuse_kind(file))
@@ -123,7 +127,7 @@ struct file *ckpt_file_reopen(struct file *file, const struct ckpt_file *state)
 {
 	if (state->flags & __FMODE_EXEC)
 		return ERR_PTR(-EINVAL);
-	file = dentry_open(&file->f_path, (state->flags & ~(ONCE | O_NOFOLLOW)) | O_LARGEFILE,
+	file = dentry_open(&file->f_path, (state->flags & LASTING & ~O_NOFOLLOW) | O_LARGEFILE,
 			   current_cred());
 	return IS_ERR(file) ? file : seek(file, state);
 }

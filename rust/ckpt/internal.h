@@ -114,6 +114,7 @@ bool ckpt_is_user(const struct cred *cred);
 int ckpt_task_may(struct task_struct *task);
 bool ckpt_task_settle(struct task_struct *task);
 bool ckpt_task_killed(struct task_struct *task);
+u32 ckpt_task_children(struct task_struct *task);
 void ckpt_task_ids(struct task_struct *task, struct ckpt_ids *ids);
 int ckpt_task_lead(void);
 int ckpt_task_set_ids(const struct ckpt_ids *ids);

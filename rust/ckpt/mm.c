@@ -296,6 +296,13 @@ int ckpt_mm_guard(u64 start, u64 end)
 	return do_madvise(current->mm, start, end - start, MADV_GUARD_INSTALL);
 }
 
+/* Whether PR_SET_MM_MAP would take a file as the executable. */
+static bool may_execute(struct file *exe)
+{
+	return S_ISREG(file_inode(exe)->i_mode) && !path_noexec(&exe->f_path) &&
+	       !file_permission(exe, MAY_EXEC);
+}
+
 /* The vDSO, and what /proc and brk() go by. */
 int ckpt_mm_set_layout(const struct ckpt_layout *layout, const void *auxv,
 		       size_t size, struct file *exe)
@@ -319,6 +326,8 @@ int ckpt_mm_set_layout(const struct ckpt_layout *layout, const void *auxv,
 	if (size != sizeof(mm->saved_auxv) || !PAGE_ALIGNED(layout->mmap_base) ||
 	    layout->mmap_base >= TASK_SIZE)
 		return -EINVAL;
+	if (exe && !may_execute(exe))
+		return -EACCES;
 	if (layout->vdso) {
 		ret = ckpt_arch_map_vdso(layout->vdso);
 		if (ret)

@@ -63,6 +63,17 @@ static bool shared_handlers(struct task_struct *task)
 	return refcount_read(&task->sighand->count) > 1;
 }
 
+static bool zombies(struct task_struct *task)
+{
+	struct task_struct *child;
+
+	guard(read_lock)(&tasklist_lock);
+	list_for_each_entry(child, &task->children, sibling)
+		if (READ_ONCE(child->exit_state))
+			return true;
+	return false;
+}
+
 static bool traced(struct task_struct *task)
 {
 	return task->ptrace || !list_empty(&task->ptraced);
@@ -302,6 +313,7 @@ static const struct {
 	{ shared_files, "a table of open files that is shared" },
 	{ shared_fs, "a working directory that is shared" },
 	{ shared_handlers, "signal handlers that are shared" },
+	{ zombies, "a child that ended and was not waited for" },
 	{ traced, "a tracer" },
 	{ stopped, "a stop by a signal" },
 	{ pending, "pending signals" },

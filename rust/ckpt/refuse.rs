@@ -54,6 +54,14 @@ pub(crate) fn check(
                 .say(fmt!("pid {pid}: a time namespace of its own"));
             check.refused = true;
         }
+        let children = tasks.iter().filter(|task| task.ids().parent == pid);
+        // CAST: There are few tasks.
+        if task.children() > children.count() as u32 {
+            check
+                .why
+                .say(fmt!("pid {pid}: a child outside of the container"));
+            check.refused = true;
+        }
         check.task(task)?;
     }
     match check.refused {

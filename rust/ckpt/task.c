@@ -57,20 +57,32 @@ int ckpt_task_may(struct task_struct *task)
 	return ptrace_may_access(task, PTRACE_MODE_ATTACH_REALCREDS) ? 0 : -EPERM;
 }
 
-/*
- * Wait until a frozen, stopped or parked task is off its CPU; false if it is
- * none of that any more.
- */
-bool ckpt_task_settle(struct task_struct *task)
-{
-	return wait_task_inactive(task, TASK_NORMAL | TASK_WAKEKILL | TASK_FREEZABLE |
-				  TASK_FROZEN | __TASK_STOPPED | __TASK_TRACED);
-}
-
 /* Whether a task that was at rest was killed: its memory is not what it was. */
 bool ckpt_task_killed(struct task_struct *task)
 {
 	return fatal_signal_pending(task) || (READ_ONCE(task->flags) & PF_EXITING);
+}
+
+/*
+ * Wait until a frozen, stopped or parked task is off its CPU; false if it was
+ * killed. Anybody may wake it, upon which it looks around and sleeps again.
+ */
+bool ckpt_task_settle(struct task_struct *task)
+{
+	while (!wait_task_inactive(task, TASK_NORMAL | TASK_WAKEKILL | TASK_FREEZABLE |
+				   TASK_FROZEN | __TASK_STOPPED | __TASK_TRACED)) {
+		if (ckpt_task_killed(task) || fatal_signal_pending(current))
+			return false;
+		schedule_timeout_uninterruptible(1);
+	}
+	return true;
+}
+
+/* How many children it has. */
+u32 ckpt_task_children(struct task_struct *task)
+{
+	guard(read_lock)(&tasklist_lock);
+	return list_count_nodes(&task->children);
 }
 
 /* Numbers are those that the caller's namespace has; 0 is a task outside of it. */

@@ -184,6 +184,12 @@ pub const REQUIREMENTS: &[Requirement] = &[
         "libssl-dev"
     ),
     program!("python3", "runs scripts of the kernel's build", "python3"),
+    file!(
+        "mkfs.ext4",
+        "makes the disk of a demonstration",
+        "/sbin/mkfs.ext4",
+        "e2fsprogs"
+    ),
     need(
         "python3 venv",
         "holds virtme-ng apart from the system's Python",

@@ -10,6 +10,8 @@ mod demo;
 mod doctor;
 mod emulator;
 mod exit;
+mod faults;
+mod fuzz;
 mod guest;
 mod kernel;
 mod ktap;
@@ -27,6 +29,7 @@ mod splat;
 mod test;
 mod toolchain;
 mod workload;
+mod zdtm;
 
 use std::env;
 use std::ffi::OsString;
@@ -126,10 +129,14 @@ enum Command {
         #[arg(long)]
         all: bool,
     },
-    /// Shows two containers in a guest, one refused at its limits, the other undisturbed.
-    Demo,
+    /// Shows what a series is good for: containers at their limits, or processes that outlive a boot.
+    Demo(demo::Args),
     /// Shows what is here, what is missing, and versions against the kernel's minimum.
     Doctor,
+    /// Fails everything that the checkpoint engine asks the kernel for, one thing at a time.
+    Faults(faults::Args),
+    /// Makes the checkpoint engine, or its codec, read hostile images.
+    Fuzz(fuzz::Args),
     /// Fetches, configures and builds kernels.
     Kernel {
         #[command(subcommand)]
@@ -148,6 +155,8 @@ enum Command {
     Setup,
     /// Runs tests: on this machine, in user-mode Linux and in QEMU.
     Test(test::Args),
+    /// Runs the tests of CRIU in a guest, with the checkpoint engine and with CRIU.
+    Zdtm(zdtm::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -193,6 +202,9 @@ struct Kind {
     /// With the series, its options off.
     #[arg(long)]
     off: bool,
+    /// With the series, and with what CRIU and its tests need.
+    #[arg(long)]
+    peers: bool,
 }
 
 impl Kind {
@@ -204,6 +216,7 @@ impl Kind {
                 unpatched: true, ..
             } => Flavour::Unpatched,
             Kind { off: true, .. } => Flavour::Off,
+            Kind { peers: true, .. } => Flavour::Peers,
             _ => Flavour::Default,
         }
     }
@@ -264,7 +277,7 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<ExitCode> {
     let global = &cli.global;
-    if let (true, Command::Demo | Command::Run(_)) = (global.json, &cli.command) {
+    if let (true, Command::Demo(_) | Command::Run(_)) = (global.json, &cli.command) {
         let what = "this command has no results for machines: leave `--json` out";
         return Err(Failure::new(Exit::Usage, what).into());
     }
@@ -280,8 +293,16 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             let freed = clean::run(*all)?;
             print(global.json, &freed, &freed.text())
         }
-        Command::Demo => return demo::run(&global.base()?),
+        Command::Demo(args) => return demo::run(args, &global.base()?),
         Command::Doctor => doctor::run_doctor(global.json),
+        Command::Faults(args) => {
+            setup::ensure()?;
+            return faults::run(args, &global.base()?, global.json);
+        }
+        Command::Fuzz(args) => {
+            setup::ensure()?;
+            return fuzz::run(args, &global.base()?, global.json);
+        }
         Command::Kernel { command } => kernel(command, global),
         Command::Mutate(args) => {
             setup::ensure()?;
@@ -296,6 +317,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             setup::ensure()?;
             return test::run(args, &global.base()?, global.json);
         }
+        Command::Zdtm(args) => return zdtm::run(args, &global.base()?, global.json),
     }?;
     Ok(Exit::Pass.into())
 }

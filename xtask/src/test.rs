@@ -24,7 +24,7 @@ use crate::kernel::{self, Arch, Base, Config, Flavour, Series};
 use crate::ktap::{self, Node, Status};
 use crate::lock::Lock;
 use crate::report::{Report, Run};
-use crate::{cmd, paths, probe, toolchain};
+use crate::{cmd, paths, probe, toolchain, workload};
 
 /// What can be tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -461,7 +461,10 @@ fn in_guest(plan: &Plan, job: &Job, arch: Arch, base: &Base) -> Result<Vec<Run>>
     match job.tier {
         Tier::Kunit => kunit(plan, &Kernel::from(built), name).map(Vec::from_iter),
         tier => {
-            let tests = Selftests::build(&built, tier.name())?;
+            let mut tests = Selftests::build(&built, tier.name())?;
+            if tier == Tier::Ckpt {
+                tests.add_beanctl()?;
+            }
             selftests(plan, tier, &Kernel::from(built), tests, &name)
         }
     }
@@ -543,6 +546,9 @@ fn boot(
             script = script.file(program, path);
         }
     }
+    for (name, path) in &tests.others {
+        script = script.file(name, path);
+    }
     // Each program has its own limit in the guest; this one is for a guest that is stuck.
     script.limits.test = tests.timeout + Limits::default().shutdown;
     script.renewed_by = Some(|line| line.trim_start_matches("# ").starts_with("Subtest: "));
@@ -606,6 +612,8 @@ pub struct Selftests {
     pub output: TempDir,
     /// Those that there should be.
     pub programs: Vec<String>,
+    /// What they need besides, by its name in the guest.
+    others: Vec<(String, PathBuf)>,
     /// How long one may take on a machine that runs natively.
     timeout: Duration,
     /// What `make` had to say, if it failed.
@@ -623,8 +631,9 @@ impl Selftests {
         let dir = source.join("tools/testing/selftests").join(topic);
         let makefile = fs::read_to_string(dir.join("Makefile"))
             .with_context(|| dir.join("Makefile").display().to_string())?;
-        let built = programs(&makefile);
-        let mut programs = built.clone();
+        let mut programs = programs(&makefile, "TEST_GEN_PROGS");
+        let mut built = programs.clone();
+        built.extend(self::programs(&makefile, "TEST_GEN_PROGS_EXTENDED"));
         for entry in fs::read_dir(&dir).with_context(|| dir.display().to_string())? {
             let name = entry?.file_name().to_string_lossy().into_owned();
             if let Some(program) = name
@@ -692,9 +701,22 @@ impl Selftests {
             dir,
             output: copies,
             programs: programs.into_iter().collect(),
+            others: Vec::new(),
             timeout: Duration::from_secs(timeout),
             error,
         })
+    }
+
+    /// Adds the test of the command for operators, which goes to no kernel tree.
+    fn add_beanctl(&mut self) -> Result<()> {
+        const NAME: &str = "test_beanctl";
+        let script = paths::repo().join("rust/beanctl/tests/guest.sh");
+        fs::copy(&script, self.output.path().join(NAME))
+            .with_context(|| script.display().to_string())?;
+        self.programs.push(NAME.to_owned());
+        let program = workload::build("beanctl")?;
+        self.others.push(("beanctl".to_owned(), program));
+        Ok(())
     }
 
     /// What a program needs on the kernel's command line; mostly nothing.
@@ -718,15 +740,15 @@ fn up_to_date(made: &Path, from: &Path) -> bool {
     }
 }
 
-/// The programs that a selftest's Makefile names.
-fn programs(makefile: &str) -> BTreeSet<String> {
+/// The programs that a list in a selftest's Makefile names.
+fn programs(makefile: &str, list: &str) -> BTreeSet<String> {
     makefile
         .replace("\\\n", " ")
         .lines()
         .filter_map(|line| {
             let (name, value) = line.split_once('=')?;
             let name = name.trim_end_matches(['+', ':', ' ', '\t']);
-            (name == "TEST_GEN_PROGS").then(|| value.to_owned())
+            (name == list).then(|| value.to_owned())
         })
         .flat_map(|value| {
             value
@@ -931,7 +953,7 @@ mod tests {
     fn a_makefile_names_its_programs() {
         let makefile = "# TEST_GEN_PROGS = no\nTEST_GEN_PROGS := a \\\n\tb\nTEST_GEN_PROGS += c\n\
              TEST_GEN_FILES = d\n$(TEST_GEN_PROGS): x\n";
-        let programs: Vec<_> = programs(makefile).into_iter().collect();
+        let programs: Vec<_> = programs(makefile, "TEST_GEN_PROGS").into_iter().collect();
         assert_eq!(programs, ["a", "b", "c"]);
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Builds the program that runs inside guests; see `xtask/workload`.
+//! Builds the programs of the workspace that run inside guests: `xtask/workload`, `rust/beanctl`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use xshell::{Shell, cmd};
 
 use crate::{cmd, paths};
 
-/// Builds it without need of libraries, and returns its path.
+/// Builds the program of a package without need of libraries, and returns its path.
 ///
 /// # Errors
 ///
 /// It does not compile, or the C library is not there in its static form.
-pub fn build() -> Result<PathBuf> {
+pub fn build(package: &str) -> Result<PathBuf> {
     let sh = Shell::new()?;
     sh.change_dir(paths::repo());
     let cargo = cmd::cargo();
@@ -25,8 +25,8 @@ pub fn build() -> Result<PathBuf> {
     let _flags = sh.push_env("RUSTFLAGS", "-C target-feature=+crt-static");
     let command = cmd!(
         sh,
-        "{cargo} build --quiet --locked --release --package workload --target {triple} --target-dir {target}"
+        "{cargo} build --quiet --locked --release --package {package} --target {triple} --target-dir {target}"
     );
     cmd::run(command).limit(Duration::from_secs(600)).ok()?;
-    Ok(target.join(triple).join("release").join("workload"))
+    Ok(target.join(triple).join("release").join(package))
 }

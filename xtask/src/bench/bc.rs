@@ -120,7 +120,7 @@ struct Cost {
 /// A kernel cannot be built, or a guest does not do what it should.
 pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
     setup::ensure()?;
-    let workload = workload::build()?;
+    let workload = workload::build("workload")?;
     let configs = STATES.map(|state| Config {
         flavour: state.flavour,
         ..Config::new(Arch::Qemu)

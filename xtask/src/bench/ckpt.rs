@@ -188,7 +188,7 @@ const ROWS: [Row; 7] = [
 pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
     let criu = args.criu.as_deref().map(criu).transpose()?;
     setup::ensure()?;
-    let workload = workload::build()?;
+    let workload = workload::build("workload")?;
     let built = build::ensure(base, &Config::of(Series::Ckpt, Arch::Qemu))?;
     let found = measure(args, &Kernel::from(built), &workload, criu.as_deref())?;
 

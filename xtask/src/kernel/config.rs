@@ -29,6 +29,7 @@ fn fragments(config: &Config, version: &str) -> Vec<PathBuf> {
         Flavour::Default => None,
         Flavour::Debug => Some("debug"),
         Flavour::Kcsan => Some("kcsan"),
+        Flavour::Peers => Some("peers"),
     };
     fragments.extend(of_series(config.series, config.arch == Arch::Um));
     if let Some(flavour) = flavour {

@@ -166,6 +166,8 @@ pub enum Flavour {
     Unpatched,
     /// The patched kernel with the series' options off.
     Off,
+    /// The patched kernel with what CRIU and its tests need.
+    Peers,
 }
 
 /// One kernel configuration.
@@ -203,6 +205,7 @@ impl Config {
             Flavour::Kcsan => format!("{arch}-kcsan"),
             Flavour::Unpatched => format!("{arch}-unpatched"),
             Flavour::Off => format!("{arch}-off"),
+            Flavour::Peers => format!("{arch}-peers"),
         })
     }
 }
@@ -308,7 +311,7 @@ pub fn make<'a>(sh: &'a Shell, source: &Path, build: &Path, variant: Variant) ->
 }
 
 /// A hash for noticing changes, not for defence.
-fn hash(value: &(impl Hash + ?Sized)) -> u64 {
+pub fn hash(value: &(impl Hash + ?Sized)) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()

@@ -10,7 +10,10 @@ mod bomb;
 mod ckpt;
 mod clock;
 mod container;
+mod criu;
+mod device;
 mod work;
+mod zdtm;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -76,6 +79,11 @@ enum Command {
         #[arg(long)]
         rounds: u32,
     },
+    /// Runs programs of CRIU's test suite, and saves and restores each of them.
+    Zdtm(zdtm::Run),
+    /// Makes one attempt with one of them; for the above.
+    #[command(hide = true)]
+    ZdtmAttempt(zdtm::Attempt),
 }
 
 fn main() -> Result<ExitCode> {
@@ -91,6 +99,8 @@ fn main() -> Result<ExitCode> {
         Command::FileBomb { refusals } => bomb::files(refusals)?,
         Command::ForkBomb { refusals } => bomb::processes(refusals)?,
         Command::Work { rounds } => return work::run(rounds),
+        Command::Zdtm(args) => zdtm::run(&args)?,
+        Command::ZdtmAttempt(args) => return Ok(zdtm::attempt(&args)),
     }
     Ok(ExitCode::SUCCESS)
 }

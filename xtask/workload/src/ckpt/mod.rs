@@ -3,13 +3,10 @@
 //! How long it takes to save and restore a process, beside others that do the same or less. Under
 //! `-icount shift=0` a nanosecond of the guest is one instruction.
 
-mod criu;
-mod device;
 mod sink;
 mod subject;
 
 use std::fs::{self, File};
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -18,12 +15,16 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use nix::sys::prctl::set_child_subreaper;
 
-use crate::clock;
-use criu::Criu;
-use device::Session;
 use sink::Sink;
 use subject::Subject;
 pub use subject::{Pages, run as subject};
+
+use crate::clock;
+use crate::criu::Criu;
+use crate::device::Session;
+
+/// CRIU with little to say, and without the cgroups, which are not saved by the engine either.
+const CRIU: [&str; 2] = ["-v1", "--manage-cgroups=ignore"];
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
@@ -95,22 +96,32 @@ fn round(args: &Args, mib: u32, pages: Pages) -> Result<()> {
     fs::remove_file(&path)?;
 
     if let Some(program) = &args.criu {
-        let criu = Criu::new(program, &args.dir)?;
+        let images = args.dir.join("criu");
+        let criu = Criu::new(program, images.clone(), &CRIU)?;
         let start = clock::now()?;
-        let frozen = criu.dump(subject.pid())?;
+        let frozen = criu.dump_running(subject.pid())?;
         let write = clock::now()? - start;
         say("criu", "frozen", Sink::Tmpfs, frozen.as_nanos());
         say("criu", "write", Sink::Tmpfs, write.as_nanos());
-        say("criu", "bytes", Sink::Tmpfs, criu.bytes()?.into());
+        say("criu", "bytes", Sink::Tmpfs, size(&images)?.into());
         subject.end()?;
         let start = clock::now()?;
         criu.restore()?;
         let restored = clock::now()? - start;
         say("criu", "restore", Sink::Tmpfs, restored.as_nanos());
         subject.check()?;
-        criu.remove()?;
+        fs::remove_dir_all(&images).with_context(|| images.display().to_string())?;
     }
     subject.remove()
+}
+
+/// The size of the files in a directory, in bytes.
+fn size(dir: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(dir)? {
+        bytes += entry?.metadata()?.len();
+    }
+    Ok(bytes)
 }
 
 /// What it took to save a process.
@@ -129,10 +140,10 @@ fn save(subject: &Subject, sink: Sink, path: &Path) -> Result<Saved> {
     let start = clock::now()?;
     session.suspend(subject.cgroup())?;
     let suspended = clock::now()?;
-    session.dump()?;
+    session.begin()?;
     let bytes = match sink {
-        Sink::Pipe => session.splice_all(open.fd())?,
-        Sink::Tmpfs | Sink::Null => session.write_all(open.fd())?,
+        Sink::Pipe => session.splice(open.fd())?,
+        Sink::Tmpfs | Sink::Null => session.write(open.fd())?,
     };
     // The pages in a pipe are the container's own.
     open.finish()?;
@@ -153,13 +164,10 @@ fn restore(subject: &Subject, path: &Path) -> Result<Duration> {
     subject.end()?;
     let image = File::open(path).with_context(|| path.display().to_string())?;
     let start = clock::now()?;
-    let pid = session.restore(image.as_fd(), subject.cgroup())?;
+    let pid = session.restore(&image, subject.cgroup())?;
     session.resume()?;
     let time = clock::now()? - start;
-    ensure!(
-        pid == subject.pid().as_raw(),
-        "another process was restored"
-    );
+    ensure!(pid == subject.pid(), "another process was restored");
     subject.check()?;
     Ok(time)
 }

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is in an image, in the words of users.
+
+mod names;
+mod read;
+pub mod show;
+pub mod verify;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader, IsTerminal, Read};
+use std::path::Path;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::failure::{Exit, Failure};
+
+/// An image.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Image {
+    /// The version of the format.
+    pub version: u32,
+    /// What it can be restored on.
+    pub architecture: String,
+    /// In bytes.
+    pub page_size: u64,
+    /// Whether all memory has checksums.
+    pub memory_checksums: bool,
+    /// The kernel that wrote it.
+    pub kernel: Option<String>,
+    /// Tells it from all others.
+    pub uuid: Option<String>,
+    /// Parents first.
+    pub processes: Vec<Process>,
+    /// What several processes may have mapped.
+    pub shared_memory: Vec<SharedMemory>,
+    /// Files that were deleted while they were open.
+    pub deleted_files: Vec<DeletedFile>,
+    /// What its clocks said.
+    pub clocks: Option<Clocks>,
+    /// How many records there are of types that are not shown otherwise.
+    pub other_records: BTreeMap<String, u64>,
+    /// How many records there are.
+    pub records: u32,
+    /// The bytes of all records, without memory.
+    pub metadata_bytes: u64,
+    /// The bytes of memory that are stored.
+    pub memory_bytes: u64,
+}
+
+/// A process.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Process {
+    /// Its process ID.
+    pub pid: u32,
+    /// That of its parent in the container.
+    pub parent: Option<u32>,
+    /// Its process group.
+    pub group: u32,
+    /// Its session.
+    pub session: u32,
+    /// As in `ps`.
+    pub name: String,
+    /// The program.
+    pub executable: Option<String>,
+    /// The working directory.
+    pub cwd: Option<String>,
+    /// In octal.
+    pub umask: Option<String>,
+    /// Whether it can gain no privileges.
+    pub no_new_privileges: bool,
+    /// How likely it is to be ended when memory is short.
+    pub oom_score_adj: i32,
+    /// The memory that it has mapped.
+    pub memory: Memory,
+    /// Its open files.
+    pub descriptors: Vec<Descriptor>,
+    /// How it takes signals.
+    pub signals: Signals,
+    /// Its resource limits that are not without limit.
+    pub limits: Vec<Limit>,
+    /// The call that it goes on with.
+    pub call: Option<Call>,
+}
+
+/// An address space.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Memory {
+    /// The size of all mappings.
+    pub bytes: u64,
+    /// How much of that is in the image.
+    pub stored_bytes: u64,
+    /// By ascending address.
+    pub mappings: Vec<Mapping>,
+}
+
+/// A mapping.
+#[derive(Clone, Debug, Serialize)]
+pub struct Mapping {
+    /// Its first address, in hexadecimal.
+    pub start: String,
+    /// Its size.
+    pub bytes: u64,
+    /// How much of it is in the image.
+    pub stored_bytes: u64,
+    /// As in /proc.
+    pub permissions: String,
+    /// What kind of mapping.
+    pub kind: &'static str,
+    /// The file.
+    pub path: Option<String>,
+    /// The number of the shared memory.
+    pub shared_memory: Option<u32>,
+    /// Where it starts in there.
+    pub offset: u64,
+    /// How much of it are guard pages.
+    pub guard_bytes: u64,
+    /// As PR_SET_VMA_ANON_NAME has it.
+    pub name: Option<String>,
+    /// Heap or stack.
+    pub purpose: Option<&'static str>,
+    /// As madvise(2) and mmap(2) have it.
+    pub advice: Vec<&'static str>,
+}
+
+/// Memory without a name.
+#[derive(Clone, Debug, Serialize)]
+pub struct SharedMemory {
+    /// Its number in the image.
+    pub number: u32,
+    /// Its size.
+    pub bytes: u64,
+    /// How much of it is in the image.
+    pub stored_bytes: u64,
+}
+
+/// A file without a name.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeletedFile {
+    /// Its number in the image.
+    pub number: u32,
+    /// Where it was.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// How much of it is in the image.
+    pub stored_bytes: u64,
+}
+
+/// The clocks of a container.
+#[derive(Clone, Debug, Serialize)]
+pub struct Clocks {
+    /// CLOCK_MONOTONIC in ns.
+    pub monotonic: u64,
+    /// CLOCK_BOOTTIME in ns.
+    pub boottime: u64,
+}
+
+/// An open file.
+#[derive(Clone, Debug, Serialize)]
+pub struct Descriptor {
+    /// Its number.
+    pub fd: u32,
+    /// What it is; nothing of one that is handed in.
+    pub kind: &'static str,
+    /// Where it is.
+    pub path: String,
+    /// The number of the open file in the image: several descriptors may have the same.
+    pub file: u32,
+    /// Where reading and writing go on.
+    pub position: u64,
+    /// How it was opened.
+    pub flags: Vec<&'static str>,
+    /// Whether execve(2) closes it.
+    pub close_on_exec: bool,
+}
+
+/// How a process takes signals.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Signals {
+    /// Those that are blocked.
+    pub blocked: Vec<String>,
+    /// Those that are ignored.
+    pub ignored: Vec<String>,
+    /// Those that have a handler.
+    pub handled: Vec<String>,
+}
+
+/// A resource limit.
+#[derive(Clone, Debug, Serialize)]
+pub struct Limit {
+    /// As in setrlimit(2).
+    pub resource: &'static str,
+    /// None: no limit.
+    pub soft: Option<u64>,
+    /// None: no limit.
+    pub hard: Option<u64>,
+}
+
+/// A system call that goes on.
+#[derive(Clone, Debug, Serialize)]
+pub struct Call {
+    /// Its name.
+    pub name: &'static str,
+    /// What remains of its time in ns; none: it is for ever.
+    pub left: Option<i64>,
+}
+
+/// A record.
+#[derive(Clone, Debug, Serialize)]
+pub struct Line {
+    /// Where it is in the image, in bytes.
+    pub at: u64,
+    /// Its index.
+    pub index: u32,
+    /// Its type.
+    pub kind: String,
+    /// The size of its structure in bytes.
+    pub structure: usize,
+    /// The size of what follows that.
+    pub tail: usize,
+    /// The bytes of memory behind it.
+    pub data: u64,
+    /// Whether it can be passed over.
+    pub optional: bool,
+}
+
+/// The bytes of an image: of a file, or of the standard input for `-`.
+///
+/// # Errors
+///
+/// It cannot be opened.
+fn open(path: &Path) -> Result<Box<dyn Read>> {
+    const BUFFER: usize = 256 << 10;
+
+    if path != Path::new("-") {
+        let file = File::open(path).map_err(|error| {
+            Failure::new(Exit::Failed, format!("{}: {error}", path.display()))
+                .fix("name an image that beanctl ckpt dump has made")
+        })?;
+        return Ok(Box::new(BufReader::with_capacity(BUFFER, file)));
+    }
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        return Err(Failure::new(Exit::Usage, "no image comes from a terminal")
+            .fix("name a file, or a pipe")
+            .into());
+    }
+    Ok(Box::new(BufReader::with_capacity(BUFFER, stdin)))
+}
+
+/// What an image is called in messages.
+fn title(path: &Path) -> String {
+    match path == Path::new("-") {
+        true => "the standard input".to_owned(),
+        false => path.display().to_string(),
+    }
+}
+
+/// The error for an image that is not right.
+fn refused(path: &Path, problem: &read::Problem) -> Failure {
+    let failure = Failure::new(Exit::Failed, format!("{}: {problem}", title(path)));
+    match problem {
+        read::Problem::Source(_) => failure,
+        read::Problem::Wrong { .. } => failure.fix("take another image, or make it anew"),
+    }
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What only shows in the whole program.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+#[allow(dead_code, reason = "here it is enough that one image is good")]
+mod sample;
+
+use sample::{Fault, image};
+
+fn beanctl(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_beanctl"));
+    command.arg("ckpt").args(words).stdin(Stdio::null());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs a verb with an image in a file.
+fn with_image(image: &[u8], words: &[&str]) -> Output {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("image"), image).unwrap();
+    let mut command = beanctl(words);
+    command.arg("image").current_dir(dir.path());
+    command.output().unwrap()
+}
+
+#[test]
+fn a_good_image_is_right() {
+    let output = with_image(&image(Fault::None), &["verify"]);
+    assert_eq!(output.status.code(), Some(0));
+    let said = text(&output.stdout);
+    assert!(said.starts_with("image is right: 2 processes, "), "{said}");
+    assert!(
+        said.ends_with("24.00 KiB of memory with checksums\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_damaged_image_is_told_with_its_place() {
+    let mut damaged = image(Fault::None);
+    damaged[70] ^= 1;
+    let output = with_image(&damaged, &["verify"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        text(&output.stderr),
+        "error: image: byte 56: the checksum of the record does not match\n  \
+         fix: take another image, or make it anew\n"
+    );
+    let output = with_image(&damaged, &["verify", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&found["right"], &found["at"]), (&false.into(), &56.into()));
+}
+
+#[test]
+fn an_image_may_come_through_a_pipe() {
+    let mut command = beanctl(&["verify", "-"]);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&image(Fault::None)).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert!(text(&output.stdout).starts_with("the standard input is right"));
+}
+
+#[test]
+fn people_see_a_tree() {
+    let output = with_image(&image(Fault::None), &["show"]);
+    assert_eq!(output.status.code(), Some(0));
+    let said = text(&output.stdout);
+    for line in [
+        "image: 2 processes, x86_64, kernel 7.3.4-sample, 24.00 KiB of memory, ",
+        "\n101 co\\u{1b}nt  /usr/bin/co\u{fc}nt\n",
+        "\n  102 co\\u{1b}nt  /usr/bin/co\u{fc}nt\n",
+        "    directory  /tmp, umask 022\n",
+        "    waits in   nanosleep, 1.5s left\n",
+        "    handles    TERM\n",
+        "    limits     nofile 1024:none\n",
+        "    fd 3       /tmp/out (file at 42, write, append)\n",
+        "    memory     28.00 KiB in 4 mappings, 16.00 KiB stored\n",
+        "0x2000    8.00 KiB rw-p    8.00 KiB stored  [anon:pool]\n",
+        "    fd 4       /tmp/gone (deleted) (file at 0, read)\n",
+        "    fd 5       external `log`\n",
+        "stored  [anon:pool]\n",
+        " (4.00 KiB of guard pages)\n",
+        "\ndeleted file 5: /tmp/gone, 4.88 KiB, 4.00 KiB stored\n",
+        "\nclocks: monotonic 60s, boot time 61s\n",
+        "\nshared memory 4: 8.00 KiB, 4.00 KiB stored\n",
+    ] {
+        assert!(said.contains(line), "{line:?} is not in:\n{said}");
+    }
+    assert!(!said.contains("identity"));
+    let said = text(&with_image(&image(Fault::None), &["show", "--records"]).stdout);
+    assert!(
+        said.contains("          56       1  release            0     12            0  optional\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn machines_see_the_same() {
+    let output = with_image(&image(Fault::None), &["show", "--json", "--records"]);
+    let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(shown["processes"][1]["parent"], 101);
+    assert_eq!(
+        shown["processes"][0]["memory"]["mappings"][1]["purpose"],
+        "heap"
+    );
+    assert_eq!(shown["record_list"][1]["kind"], "release");
+    assert_eq!(shown["uuid"], "abababab-abab-abab-abab-abababababab");
+}
+
+#[test]
+fn a_reader_that_goes_away_has_seen_enough() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image");
+    fs::write(&path, image(Fault::None)).unwrap();
+    let script = "\"$0\" ckpt show --records image | true; \"$0\" ckpt show image >/dev/null";
+    let output = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_beanctl")])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(text(&output.stderr), "");
+    assert!(output.status.success());
+}
+
+#[test]
+fn a_full_disk_is_no_success() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("image"), image(Fault::None)).unwrap();
+    let mut command = beanctl(&["show", "image"]);
+    command.current_dir(dir.path());
+    command.stdout(File::options().write(true).open("/dev/full").unwrap());
+    command.stderr(Stdio::piped());
+    let output = command.spawn().unwrap().wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("the standard output: No space left"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_is_missing_is_named_with_a_way_out() {
+    let output = beanctl(&["verify", "/nowhere/image"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(
+        said.starts_with("error: /nowhere/image: No such file"),
+        "{said}"
+    );
+    assert!(said.contains("\n  fix: "), "{said}");
+}
+
+#[test]
+fn a_descriptor_that_is_not_open_is_no_external_file() {
+    let words = ["restore", "-", "--cgroup", "box", "--external", "log=77"];
+    let output = beanctl(&words).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert!(said.contains("fd 77, which is to be `log`"), "{said}");
+}
+
+#[test]
+fn without_the_engine_nothing_is_left() {
+    if Path::new("/dev/ckpt").exists() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = beanctl(&["dump", "box", "-o", "image"]);
+    let output = command.current_dir(dir.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    let said = text(&output.stderr);
+    assert!(said.contains("CONFIG_CKPT"), "{said}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn every_verb_has_help() {
+    let verbs = [
+        "check", "dump", "restore", "suspend", "resume", "kill", "show", "verify",
+    ];
+    for verb in verbs {
+        let output = beanctl(&[verb, "--help"]).output().unwrap();
+        assert!(output.status.success(), "{verb}");
+        assert!(
+            text(&output.stdout).contains("Usage: beanctl ckpt "),
+            "{verb}"
+        );
+    }
+}
