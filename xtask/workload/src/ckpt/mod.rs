@@ -9,6 +9,7 @@ mod subject;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -25,6 +26,9 @@ use crate::device::Session;
 
 /// CRIU with little to say, and without the cgroups, which are not saved by the engine either.
 const CRIU: [&str; 2] = ["-v1", "--manage-cgroups=ignore"];
+
+/// How long nothing is done before something is measured.
+const REST: Duration = Duration::from_millis(50);
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
@@ -98,6 +102,7 @@ fn round(args: &Args, mib: u32, pages: Pages) -> Result<()> {
     if let Some(program) = &args.criu {
         let images = args.dir.join("criu");
         let criu = Criu::new(program, images.clone(), &CRIU)?;
+        thread::sleep(REST);
         let start = clock::now()?;
         let frozen = criu.dump_running(subject.pid())?;
         let write = clock::now()? - start;
@@ -105,6 +110,7 @@ fn round(args: &Args, mib: u32, pages: Pages) -> Result<()> {
         say("criu", "write", Sink::Tmpfs, write.as_nanos());
         say("criu", "bytes", Sink::Tmpfs, size(&images)?.into());
         subject.end()?;
+        thread::sleep(REST);
         let start = clock::now()?;
         criu.restore()?;
         let restored = clock::now()? - start;
@@ -137,6 +143,8 @@ struct Saved {
 fn save(subject: &Subject, sink: Sink, path: &Path) -> Result<Saved> {
     let session = Session::open()?;
     let open = sink.open(path)?;
+    // All else comes to rest: a process that just went on has not left the freezer yet.
+    thread::sleep(REST);
     let start = clock::now()?;
     session.suspend(subject.cgroup())?;
     let suspended = clock::now()?;
@@ -163,6 +171,7 @@ fn restore(subject: &Subject, path: &Path) -> Result<Duration> {
     session.kill()?;
     subject.end()?;
     let image = File::open(path).with_context(|| path.display().to_string())?;
+    thread::sleep(REST);
     let start = clock::now()?;
     let pid = session.restore(&image, subject.cgroup())?;
     session.resume()?;
