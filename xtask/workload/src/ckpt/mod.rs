@@ -27,6 +27,12 @@ use crate::device::Session;
 /// CRIU with little to say, and without the cgroups, which are not saved by the engine either.
 const CRIU: [&str; 2] = ["-v1", "--manage-cgroups=ignore"];
 
+/// A MiB in bytes.
+const MIB: usize = 1 << 20;
+
+/// How much an image may have besides the memory of the subject, in MiB.
+const METADATA: u32 = 1;
+
 /// How long nothing is done before something is measured.
 const REST: Duration = Duration::from_millis(50);
 
@@ -81,13 +87,16 @@ fn round(args: &Args, mib: u32, pages: Pages) -> Result<()> {
         );
     };
     let path = args.dir.join("image");
+    let source = args.dir.join("source");
+    fs::write(&source, vec![0xA5; mib as usize * MIB])?;
     for sink in Sink::ALL {
-        let time = dd(&args.dd, mib, sink, &path)?;
+        let time = dd(&args.dd, mib, &source, sink, &path)?;
         say("dd", "write", sink, time.as_nanos());
     }
+    fs::remove_file(&source)?;
 
     let subject = Subject::start(mib, pages)?;
-    // The first time the kernel's caches fill, and with them an image that is needed below.
+    // The first time the kernel's caches fill.
     save(&subject, Sink::Tmpfs, &path)?;
     for sink in Sink::ALL {
         let saved = save(&subject, sink, &path)?;
@@ -142,7 +151,7 @@ struct Saved {
 
 fn save(subject: &Subject, sink: Sink, path: &Path) -> Result<Saved> {
     let session = Session::open()?;
-    let open = sink.open(path)?;
+    let open = sink.open(path, reserve(subject.mib()))?;
     // All else comes to rest: a process that just went on has not left the freezer yet.
     thread::sleep(REST);
     let start = clock::now()?;
@@ -151,7 +160,7 @@ fn save(subject: &Subject, sink: Sink, path: &Path) -> Result<Saved> {
     session.begin()?;
     let bytes = match sink {
         Sink::Pipe => session.splice(open.fd())?,
-        Sink::Tmpfs | Sink::Null => session.write(open.fd())?,
+        Sink::Tmpfs | Sink::Reserved | Sink::Null => session.write(open.fd())?,
     };
     // The pages in a pipe are the container's own.
     open.finish()?;
@@ -181,14 +190,20 @@ fn restore(subject: &Subject, path: &Path) -> Result<Duration> {
     Ok(time)
 }
 
-/// How long `dd` takes to write as many zeros, without what it takes to start and to end.
-fn dd(dd: &[String], mib: u32, sink: Sink, path: &Path) -> Result<Duration> {
+/// The most that an image of a subject has, in bytes.
+fn reserve(mib: u32) -> i64 {
+    i64::from(mib + METADATA) << 20
+}
+
+/// How long `dd` takes to write as much as a subject has, without what it takes to start and to end.
+fn dd(dd: &[String], mib: u32, source: &Path, sink: Sink, path: &Path) -> Result<Duration> {
     let write = |mib: u32| -> Result<Duration> {
-        let open = sink.open(path)?;
+        let open = sink.open(path, reserve(mib))?;
         let start = clock::now()?;
         let status = Command::new(&dd[0])
             .args(&dd[1..])
-            .args(["if=/dev/zero", "bs=1M", &format!("count={mib}")])
+            .arg(format!("if={}", source.display()))
+            .args(["bs=1M", &format!("count={mib}")])
             .stdout(open.fd().try_clone_to_owned()?)
             .stderr(Stdio::null())
             .status()

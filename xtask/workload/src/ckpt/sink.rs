@@ -8,7 +8,7 @@ use std::path::Path;
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Result, anyhow};
-use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
+use nix::fcntl::{FallocateFlags, FcntlArg, OFlag, SpliceFFlags, fallocate, fcntl, splice};
 use nix::unistd::pipe2;
 
 /// The size of a pipe, the most that a user may have, in bytes.
@@ -19,6 +19,8 @@ const PIPE: i32 = 1 << 20;
 pub enum Sink {
     /// A file in a tmpfs.
     Tmpfs,
+    /// The same, whose pages are there before anything is written.
+    Reserved,
     /// A pipe whose reader throws everything away.
     Pipe,
     /// `/dev/null`.
@@ -27,26 +29,32 @@ pub enum Sink {
 
 impl Sink {
     /// Each of them.
-    pub const ALL: [Sink; 3] = [Sink::Tmpfs, Sink::Pipe, Sink::Null];
+    pub const ALL: [Sink; 4] = [Sink::Tmpfs, Sink::Reserved, Sink::Pipe, Sink::Null];
 
     /// Its name in results.
     pub fn name(self) -> &'static str {
         match self {
             Sink::Tmpfs => "tmpfs",
+            Sink::Reserved => "reserved",
             Sink::Pipe => "pipe",
             Sink::Null => "null",
         }
     }
 
-    /// Opens it, with a new file at `path` if it is one.
+    /// Opens it for at most `size` bytes, with a new file at `path` if it is one.
     ///
     /// # Errors
     ///
     /// It cannot be opened.
-    pub fn open(self, path: &Path) -> Result<Open> {
+    pub fn open(self, path: &Path, size: i64) -> Result<Open> {
         let mut reader = None;
         let to = match self {
             Sink::Tmpfs => File::create(path)?.into(),
+            Sink::Reserved => {
+                let file = File::create(path)?;
+                fallocate(&file, FallocateFlags::empty(), 0, size)?;
+                file.into()
+            }
             Sink::Null => File::options().write(true).open("/dev/null")?.into(),
             Sink::Pipe => {
                 let (from, to) = pipe2(OFlag::O_CLOEXEC)?;

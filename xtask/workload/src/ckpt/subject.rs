@@ -87,6 +87,11 @@ impl Subject {
         self.pid
     }
 
+    /// The memory that it has written to, in MiB.
+    pub fn mib(&self) -> u32 {
+        self.mib
+    }
+
     /// The directory of its cgroup.
     pub fn cgroup(&self) -> BorrowedFd<'_> {
         self.cgroup.as_fd()
