@@ -70,15 +70,22 @@ bool ckpt_task_killed(struct task_struct *task)
 	return fatal_signal_pending(task) || (READ_ONCE(task->flags) & PF_EXITING);
 }
 
+/* How long a task that was frozen again may take to notice. */
+#define SETTLE_TIMEOUT	(10 * HZ)
+
 /*
- * Wait until a frozen, stopped or parked task is off its CPU; false if it was
- * killed. Anybody may wake it, upon which it looks around and sleeps again.
+ * Wait until a frozen, stopped or parked task is off its CPU; false if it is
+ * none of that any more. One that is frozen again before it has noticed that it
+ * was let go still counts as frozen, and runs once more.
  */
 bool ckpt_task_settle(struct task_struct *task)
 {
+	unsigned long end = jiffies + SETTLE_TIMEOUT;
+
 	while (!wait_task_inactive(task, TASK_NORMAL | TASK_WAKEKILL | TASK_FREEZABLE |
 				   TASK_FROZEN | __TASK_STOPPED | __TASK_TRACED)) {
-		if (ckpt_task_killed(task) || fatal_signal_pending(current))
+		if (ckpt_task_killed(task) || fatal_signal_pending(current) ||
+		    time_after(jiffies, end))
 			return false;
 		schedule_timeout_uninterruptible(1);
 	}

@@ -121,7 +121,7 @@ enum Series {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Measures what the series costs, in instructions.
+    /// Measures what the series cost and gain, in instructions.
     Bench(bench::Args),
     /// Removes build and composed trees.
     Clean {

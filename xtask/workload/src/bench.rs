@@ -9,8 +9,9 @@ use clap::ValueEnum;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{ForkResult, fork, getppid, pipe};
+
+use crate::clock::now;
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -79,8 +80,4 @@ pub fn run(iterations: u32, delay: Duration, operations: &[Operation]) -> Result
         );
     }
     Ok(())
-}
-
-fn now() -> Result<Duration> {
-    Ok(clock_gettime(ClockId::CLOCK_MONOTONIC)?.into())
 }

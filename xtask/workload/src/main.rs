@@ -7,7 +7,11 @@
 
 mod bench;
 mod bomb;
+mod ckpt;
+mod clock;
 mod container;
+mod criu;
+mod device;
 mod work;
 mod zdtm;
 
@@ -37,6 +41,16 @@ enum Command {
         delay: u64,
         /// The operations; all of them unless said.
         operations: Vec<bench::Operation>,
+    },
+    /// Measures how long a process is frozen to be saved, and what saving and restoring takes, in
+    /// nanoseconds of the guest's clock.
+    Ckpt(ckpt::Args),
+    /// A process to be saved; it writes to its memory and waits.
+    CkptSubject {
+        /// How much memory, in MiB.
+        mib: u32,
+        /// Of which pages.
+        pages: ckpt::Pages,
     },
     /// Runs a command in a container: a cgroup and a pid namespace of its own.
     Container {
@@ -79,6 +93,8 @@ fn main() -> Result<ExitCode> {
             delay,
             operations,
         } => bench::run(iterations, Duration::from_micros(delay), &operations)?,
+        Command::Ckpt(args) => ckpt::run(&args)?,
+        Command::CkptSubject { mib, pages } => ckpt::subject(mib, pages)?,
         Command::Container { cgroup, command } => return container::run(&cgroup, &command),
         Command::FileBomb { refusals } => bomb::files(refusals)?,
         Command::ForkBomb { refusals } => bomb::processes(refusals)?,

@@ -13,11 +13,14 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::prctl;
 
-use super::criu::Criu;
-use super::device::{Failed, Session};
 use super::state::State;
 use super::subject::Subject;
 use super::{Attempt, Engine};
+use crate::criu::Criu;
+use crate::device::{Failed, Session};
+
+/// What CRIU does only when told to, and the kernel's engine without a word; and all that it says.
+const CRIU: [&str; 4] = ["--link-remap", "--file-locks", "--tcp-established", "-v4"];
 
 /// How an attempt ended; the numbers are exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +78,10 @@ pub fn run(args: &Attempt) -> Result<(Verdict, Vec<String>)> {
         Engine::Ckpt => by_ckpt(&subject)?,
         Engine::Criu => {
             let program = args.criu.as_deref().unwrap_or(Path::new("criu"));
-            by_criu(&Criu::new(program, args.scratch.join("images"))?, &subject)?
+            by_criu(
+                &Criu::new(program, args.scratch.join("images"), &CRIU)?,
+                &subject,
+            )?
         }
     };
     match (subject.finish(), saved) {

@@ -14,8 +14,6 @@
 
 mod attempt;
 mod cgroup;
-mod criu;
-mod device;
 mod state;
 mod subject;
 

@@ -7,11 +7,15 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
+use nix::fcntl::{SpliceFFlags, splice};
 use nix::unistd::Pid;
 use thiserror::Error;
 
 /// How long a container may take to come to rest, in milliseconds.
 const TIMEOUT: u32 = 60_000;
+
+/// The most that is spliced at once, in bytes.
+const SPLICE: usize = 1 << 20;
 
 /// `struct ckpt_suspend`
 #[repr(C)]
@@ -39,6 +43,14 @@ struct Why {
     length: u32,
 }
 
+/// `struct ckpt_write`
+#[repr(C)]
+struct Write {
+    fd: i32,
+    flags: u32,
+    bytes: u64,
+}
+
 /// The calls of the device.
 mod call {
     nix::ioctl_write_ptr!(suspend, 0xbd, 1, super::Suspend);
@@ -47,6 +59,7 @@ mod call {
     nix::ioctl_none!(kill, 0xbd, 4);
     nix::ioctl_readwrite!(restore, 0xbd, 5, super::Restore);
     nix::ioctl_readwrite!(why, 0xbd, 6, super::Why);
+    nix::ioctl_readwrite!(write, 0xbd, 8, super::Write);
 }
 
 /// A call that failed.
@@ -95,15 +108,63 @@ impl Session {
         self.checked("suspend", ret).map(drop)
     }
 
+    /// Begins an image of the suspended container.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses.
+    pub fn begin(&self) -> Result<(), Failed> {
+        // SAFETY: The call has no argument.
+        let ret = unsafe { call::dump(self.0.as_raw_fd()) };
+        self.checked("dump", ret).map(drop)
+    }
+
+    /// Lets the kernel write all of an image that was begun, and returns its size in bytes.
+    ///
+    /// # Errors
+    ///
+    /// The image cannot be written.
+    pub fn write(&self, image: BorrowedFd<'_>) -> Result<u64, Failed> {
+        let mut total = 0;
+        loop {
+            let mut arg = Write {
+                fd: image.as_raw_fd(),
+                flags: 0,
+                bytes: 0,
+            };
+            // SAFETY: It is what the call reads and writes.
+            let ret = unsafe { call::write(self.0.as_raw_fd(), &mut arg) };
+            self.checked("write", ret)?;
+            match arg.bytes {
+                0 => return Ok(total),
+                bytes => total += bytes,
+            }
+        }
+    }
+
+    /// Passes all of an image that was begun to a pipe, and returns its size in bytes.
+    ///
+    /// # Errors
+    ///
+    /// Nobody reads.
+    pub fn splice(&self, pipe: BorrowedFd<'_>) -> Result<u64, Failed> {
+        let mut total = 0;
+        loop {
+            let ret = splice(&self.0, None, pipe, None, SPLICE, SpliceFFlags::empty());
+            match self.checked("splice", ret)? {
+                0 => return Ok(total),
+                bytes => total += bytes as u64,
+            }
+        }
+    }
+
     /// Saves the suspended container.
     ///
     /// # Errors
     ///
     /// The kernel refuses, or the image cannot be written.
     pub fn dump(&mut self, image: &mut File) -> Result<(), Failed> {
-        // SAFETY: The call has no argument.
-        let ret = unsafe { call::dump(self.0.as_raw_fd()) };
-        self.checked("dump", ret)?;
+        self.begin()?;
         let errno = |error: io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(0));
         let copied = io::copy(&mut self.0, image).map_err(errno);
         self.checked("read", copied).map(drop)

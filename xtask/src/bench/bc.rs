@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `cargo xtask bench`: what the series costs, in instructions.
+//! What the controller costs, in instructions: patched and unpatched kernels do the same.
 //!
-//! QEMU counts a nanosecond of the guest for each instruction (`-icount shift=0`), so the guest's own
-//! clock measures, and the machine's load does not matter. A boot would repeat the one before to the
-//! instruction, so each begins to measure at another moment between two ticks; medians over several
-//! boots, and the difference between two series of boots of the same kernel, say how much hangs on it.
+//! A boot would repeat the one before to the instruction, so each begins to measure at another moment
+//! between two ticks; medians over several boots, and the difference between two series of boots of
+//! the same kernel, say how much hangs on it.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -15,14 +14,15 @@ use anyhow::{Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
+use super::{counted, median};
 use crate::exit::Exit;
-use crate::guest::{self, Kernel, Script};
+use crate::guest::{self, Kernel};
 use crate::kernel::{Arch, Base, Config, Flavour, build};
 use crate::probe::Accelerator;
 use crate::progress::{Bar, Unit};
 use crate::{setup, workload};
 
-/// The command line of `cargo xtask bench`.
+/// The command line of `cargo xtask bench bc`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Boots of each state; the medians over them are compared.
@@ -172,16 +172,7 @@ fn measure(
     text: String,
     workload: &std::path::Path,
 ) -> Result<Vec<(String, f64)>> {
-    let mut script = Script::new("bench", text).file("workload", workload);
-    script.cpus = 1;
-    script.qemu = ["-icount", "shift=0,sleep=off"].map(String::from).to_vec();
-    // The counted clock, at the same addresses in every boot.
-    script.cmdline = ["clocksource=tsc", "tsc=reliable", "nokaslr", "norandmaps"]
-        .map(String::from)
-        .to_vec();
-    script.limits.boot = Duration::from_secs(300);
-    script.limits.test = Duration::from_secs(900);
-    script.limits.shutdown = Duration::from_secs(120);
+    let script = counted("bench", text).file("workload", workload);
     let console = guest::run_plain(kernel, script, Accelerator::Tcg)?;
     console.check()?;
     let found: Vec<_> = console.output.lines().filter_map(cost).collect();
@@ -222,16 +213,6 @@ fn costs(found: BTreeMap<(String, usize), Vec<f64>>) -> Result<Vec<Cost>> {
         "not every operation was measured in every state"
     );
     Ok(costs)
-}
-
-/// Of sorted values, at least one.
-fn median(sorted: &[f64]) -> f64 {
-    let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 {
-        sorted[middle]
-    } else {
-        (sorted[middle - 1] + sorted[middle]) / 2.0
-    }
 }
 
 fn show(costs: &[Cost], boots: u32) {
@@ -307,10 +288,5 @@ mod tests {
         tenths.sort_unstable();
         tenths.dedup();
         assert_eq!(tenths, (0..10).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn the_median_of_an_even_number_is_between_the_middle_two() {
-        assert_eq!(median(&[1.0, 2.0, 4.0, 9.0]), 3.0);
     }
 }
