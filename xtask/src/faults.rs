@@ -329,7 +329,6 @@ fn go(
     let mut script = Script::new("faults", text).file(PROGRAM, program);
     // The faults are counted for all tasks together, without a lock.
     script.cpus = 1;
-    script.cmdline = vec![guest::FOUR_LEVELS.to_owned()];
     // For one fault, or the leak detector's work.
     let limits = Limits {
         test: Duration::from_secs(120),

@@ -114,7 +114,6 @@ fn engine(base: &Base, first: u64, count: u64, seed: u64) -> Result<(Report, Exi
         let text = format!("./{PROGRAM} -s {seed} -f {from} -n {most}\n");
         let program = tests.output.path().join(PROGRAM);
         let mut script = Script::new("fuzz-ckpt", text).file(PROGRAM, program);
-        script.cmdline = vec![guest::FOUR_LEVELS.to_owned()];
         let limits = Limits {
             test: Duration::from_secs(120),
             ..Limits::default()

@@ -40,10 +40,6 @@ pub const DIR: &str = "/run/beanpod";
 /// The option of a kernel that looks for leaks.
 const LEAK_DETECTOR: &str = "DEBUG_KMEMLEAK";
 
-/// Keeps page tables at four levels. With five, KASAN has reported the lock of an interrupt that came
-/// while the boot CPU was being identified, when its features are forgotten for a moment.
-pub const FOUR_LEVELS: &str = "no5lvl";
-
 /// What is said about a panic comes within this time, then the guest is ended.
 const PANIC_GRACE: Duration = Duration::from_secs(2);
 

@@ -51,12 +51,7 @@ pub fn command(
     command
         .arg("--verbose")
         .arg(format!("--rodir={DIR}={}", shared.display()));
-    for word in script
-        .cmdline
-        .iter()
-        .map(String::as_str)
-        .chain(["oops=panic"])
-    {
+    for word in words(kernel, script) {
         command.arg("--append").arg(word);
     }
     for argument in &script.qemu {
@@ -85,6 +80,15 @@ pub fn interactive(kernel: &Kernel, dir: &Path) -> Result<Command> {
     command.args(["-serial", "mon:stdio"]);
     command.args(["-append", "console=ttyS0 quiet panic=-1 kunit.enable=0"]);
     Ok(command)
+}
+
+/// What all guests are told besides where their console is.
+fn words<'a>(kernel: &Kernel, script: &'a Script<'_>) -> impl Iterator<Item = &'a str> {
+    // With five levels of page tables, KASAN takes the lock of an interrupt for a wild address while
+    // the boot CPU is identified: its features are forgotten for a moment.
+    let levels = kernel.slow.then_some("no5lvl");
+    let asked = script.cmdline.iter().map(String::as_str);
+    asked.chain(["oops=panic"]).chain(levels)
 }
 
 /// What all guests under virtme-ng have in common.
@@ -134,8 +138,8 @@ pub fn plain(
         command.arg(format!("file,id={id},path=/proc/self/fd/{descriptor}"));
         command.arg("-serial").arg(format!("chardev:{id}"));
     }
-    let mut cmdline = "console=ttyS0 earlyprintk=serial,ttyS0 panic=-1 oops=panic".to_owned();
-    for word in &script.cmdline {
+    let mut cmdline = "console=ttyS0 earlyprintk=serial,ttyS0 panic=-1".to_owned();
+    for word in words(kernel, script) {
         cmdline.push(' ');
         cmdline.push_str(word);
     }
