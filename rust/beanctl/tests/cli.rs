@@ -96,7 +96,10 @@ fn people_see_a_tree() {
         "    fd 5       external `log`\n",
         "stored  [anon:pool]\n",
         " (4.00 KiB of guard pages)\n",
-        "\ndeleted file 5: /tmp/gone, 4.88 KiB, 4.00 KiB stored\n",
+        "\ndeleted file 5: /tmp/gone, 4.88 KiB, 4.00 KiB stored, mode 600 of 1000:100\n",
+        "\nexternal file 7: `log`, to be handed in\n",
+        "      waits in   futex, until 1800000000s after 1970 began\n",
+        "    vdso       0x90000000, CRC-32C 0x00c0ffee\n",
         "\nclocks: monotonic 60s, boot time 61s\n",
         "\nshared memory 4: 8.00 KiB, 4.00 KiB stored\n",
     ] {
@@ -119,6 +122,11 @@ fn machines_see_the_same() {
         shown["processes"][0]["memory"]["mappings"][1]["purpose"],
         "heap"
     );
+    assert_eq!(shown["processes"][1]["call"]["name"], "futex");
+    assert_eq!(shown["processes"][0]["memory"]["vdso"]["crc"], "0x00c0ffee");
+    assert_eq!(shown["deleted_files"][0]["modified"]["nanoseconds"], 5);
+    assert_eq!(shown["external_files"][0]["name"], "log");
+    assert_eq!(shown["clocks"]["boottime"], 61_000_000_000_u64);
     assert_eq!(shown["record_list"][1]["kind"], "release");
     assert_eq!(shown["uuid"], "abababab-abab-abab-abab-abababababab");
 }

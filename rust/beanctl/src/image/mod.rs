@@ -41,9 +41,11 @@ pub struct Image {
     pub shared_memory: Vec<SharedMemory>,
     /// Files that were deleted while they were open.
     pub deleted_files: Vec<DeletedFile>,
+    /// What is handed in when it is restored.
+    pub external_files: Vec<ExternalFile>,
     /// What its clocks said.
     pub clocks: Option<Clocks>,
-    /// How many records there are of types that are not shown otherwise.
+    /// How many optional records there are of types that are not known.
     pub other_records: BTreeMap<String, u64>,
     /// How many records there are.
     pub records: u32,
@@ -95,8 +97,19 @@ pub struct Memory {
     pub bytes: u64,
     /// How much of that is in the image.
     pub stored_bytes: u64,
+    /// The code of the kernel in it.
+    pub vdso: Option<Vdso>,
     /// By ascending address.
     pub mappings: Vec<Mapping>,
+}
+
+/// The code that the kernel maps into a process.
+#[derive(Clone, Debug, Serialize)]
+pub struct Vdso {
+    /// Its first address, in hexadecimal.
+    pub start: String,
+    /// Its CRC-32C, in hexadecimal: it is restored where that is the same.
+    pub crc: String,
 }
 
 /// A mapping.
@@ -124,7 +137,7 @@ pub struct Mapping {
     pub name: Option<String>,
     /// Heap or stack.
     pub purpose: Option<&'static str>,
-    /// As madvise(2) and mmap(2) have it.
+    /// As madvise(2), mmap(2) and mprotect(2) have made it.
     pub advice: Vec<&'static str>,
 }
 
@@ -150,6 +163,34 @@ pub struct DeletedFile {
     pub bytes: u64,
     /// How much of it is in the image.
     pub stored_bytes: u64,
+    /// In octal.
+    pub permissions: String,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// When it was read.
+    pub accessed: Time,
+    /// When it was written.
+    pub modified: Time,
+}
+
+/// A point in time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Time {
+    /// Since 1970.
+    pub seconds: i64,
+    /// What it has beyond whole seconds.
+    pub nanoseconds: u32,
+}
+
+/// A file that is not in the image.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExternalFile {
+    /// Its number in the image.
+    pub number: u32,
+    /// What it is called when it is handed in.
+    pub name: String,
 }
 
 /// The clocks of a container.
@@ -207,8 +248,10 @@ pub struct Limit {
 pub struct Call {
     /// Its name.
     pub name: &'static str,
-    /// What remains of its time in ns; none: it is for ever.
+    /// What remains of its time in ns.
     pub left: Option<i64>,
+    /// When it ends by the real-time clock, in ns since 1970; with neither it is for ever.
+    pub until: Option<i64>,
 }
 
 /// A record.

@@ -115,6 +115,11 @@ pub fn permissions(flags: u32, kind: u32) -> String {
         .collect()
 }
 
+/// Whether all flags of a mapping have a meaning.
+pub fn are_mapping_flags(flags: u32) -> bool {
+    flags >> 14 == 0
+}
+
 /// What else is said of a mapping.
 pub fn advice(flags: u32) -> Vec<&'static str> {
     const NAMES: [(u32, &str); 10] = [
@@ -130,7 +135,9 @@ pub fn advice(flags: u32) -> Vec<&'static str> {
         (4096, "mergeable"),
     ];
     let set = NAMES.iter().filter(|(bit, _)| flags & bit != 0);
-    set.map(|(_, name)| *name).collect()
+    // What is writable is accounted as a rule.
+    let was_writable = (flags & (2 | 8192) == 8192).then_some("was writable");
+    set.map(|(_, name)| *name).chain(was_writable).collect()
 }
 
 /// A UUID as it is written.
@@ -156,6 +163,8 @@ mod tests {
         assert_eq!(file_type(0o100_644), "file");
         assert_eq!(permissions(5, 1), "r-xp");
         assert_eq!(permissions(3, 3), "rw-s");
+        assert_eq!(advice(1 | 16 | 8192), ["noreserve", "was writable"]);
+        assert!(advice(1 | 2 | 8192).is_empty());
         assert_eq!(uuid(&[0x12; 16]), "12121212-1212-1212-1212-121212121212");
     }
 }

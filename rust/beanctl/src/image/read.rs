@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io::{self, Read};
-use std::mem::size_of;
+use std::mem::{replace, size_of};
 
 use beanpod_image::{
     self as codec, Action, Buffer, Clocks, Deleted, External, Fd, Frame, Fs, Guard, Header, Kind,
@@ -15,15 +15,22 @@ use beanpod_image::{
 use zerocopy::FromBytes;
 
 use super::{
-    Call, DeletedFile, Descriptor, Image, Limit, Line, Mapping, Process, SharedMemory, names,
+    Call, DeletedFile, Descriptor, ExternalFile, Image, Limit, Line, Mapping, Process,
+    SharedMemory, Time, Vdso, names,
 };
 use crate::text;
 
 /// How many signals there are.
 const SIGNALS: usize = 64;
 
-/// What is said instead of a file that this program does not know.
-const NOT_SHOWN: &str = "something that is not shown";
+/// The most processes that the kernel restores.
+const PROCESSES: usize = 1024;
+
+/// The longest path, in bytes.
+const PATH: usize = 4095;
+
+/// The longest name of a mapping, in bytes.
+const NAME: usize = 79;
 
 /// How much memory is read at once, in bytes.
 const PIECE: usize = 256 << 10;
@@ -84,8 +91,6 @@ enum Object {
     Deleted(usize),
     Shm(usize),
     Mm(usize),
-    /// Of a type that is not shown.
-    Other,
 }
 
 /// An address space.
@@ -96,6 +101,8 @@ struct Space {
     memory: super::Memory,
     /// The first address and the one behind the last one of each mapping.
     ranges: Vec<(u64, u64)>,
+    /// Whether a process has it.
+    taken: bool,
 }
 
 /// Which records of a process came.
@@ -118,8 +125,6 @@ struct Reading {
     objects: Vec<Object>,
     spaces: Vec<Space>,
     seen: Vec<Seen>,
-    /// Some records are of types that are not shown: they may define objects.
-    others: bool,
 }
 
 /// What went into an [`Image`], and what came in its way.
@@ -179,15 +184,17 @@ impl Reading {
 
     fn record(&mut self, record: &Record<'_>, header: &Header) -> Result<(), Problem> {
         let Kind::Known(kind) = record.kind else {
-            self.other(record);
+            let kind = record.kind.to_string();
+            *self.image.other_records.entry(kind).or_default() += 1;
             return Ok(());
         };
         match kind {
+            // The reader has seen to them.
+            Type::Header | Type::End | Type::Pad => Ok(()),
             Type::Abort => Err(wrong(
                 record.at,
                 format!("the image was given up: {}", text::printable(record.text())),
             )),
-            Type::Pad => Ok(()),
             Type::Release => {
                 self.image.kernel = Some(text::printable(record.text()));
                 Ok(())
@@ -202,19 +209,18 @@ impl Reading {
             Type::Deleted => self.deleted(record),
             Type::External => {
                 let body: External = record.body()?;
+                unused(record.at, body.reserved.get())?;
                 let name = text::printable(record.text());
+                self.image.external_files.push(ExternalFile {
+                    number: body.id.number(),
+                    name: name.clone(),
+                });
                 self.define(record.at, body.id, Object::External(name))
             }
-            Type::Clocks => {
-                let body: Clocks = record.body()?;
-                self.image.clocks = Some(super::Clocks {
-                    monotonic: body.monotonic.get(),
-                    boottime: body.boottime.get(),
-                });
-                Ok(())
-            }
+            Type::Clocks => self.clocks(record),
             Type::Shm => {
                 let body: Shm = record.body()?;
+                unused(record.at, body.reserved.get())?;
                 let bytes = body.size.get();
                 if bytes % self.page != 0 {
                     return Err(wrong(record.at, "shared memory that is not whole pages"));
@@ -237,30 +243,16 @@ impl Reading {
             Type::Fs => self.fs(record),
             Type::Fd => self.descriptor(record),
             Type::Regs => {
-                let _: Regs = record.body()?;
+                let body: Regs = record.body()?;
+                unused(record.at, body.reserved.get())?;
                 self.last(record.at)?.1.regs = true;
                 Ok(())
             }
-            // One that came with a later engine: the codec knows it, this program does not show it.
-            _ => {
-                self.other(record);
-                self.others = true;
-                Ok(())
-            }
         }
-    }
-
-    fn other(&mut self, record: &Record<'_>) {
-        let kind = record.kind.to_string();
-        *self.image.other_records.entry(kind).or_default() += 1;
     }
 
     fn define(&mut self, at: u64, id: ObjectId, object: Object) -> Result<(), Problem> {
         // The number of an object is that of its place, from 1.
-        let others = self.others && id.number() <= LIMITS.records;
-        while others && self.objects.len() + 1 < id.number() as usize {
-            self.objects.push(Object::Other);
-        }
         if self.objects.len() + 1 != id.number() as usize {
             return Err(malformed(at, Malformed::ObjectOrder(id.number())));
         }
@@ -271,15 +263,34 @@ impl Reading {
     fn object(&self, at: u64, id: ObjectId) -> Result<&Object, Problem> {
         let index = (id.number() as usize).checked_sub(1);
         let object = index.and_then(|index| self.objects.get(index));
-        let other = (self.others && index.is_some()).then_some(&Object::Other);
-        object
-            .or(other)
-            .ok_or(malformed(at, Malformed::NoObject(id.number())))
+        object.ok_or(malformed(at, Malformed::NoObject(id.number())))
+    }
+
+    fn clocks(&mut self, record: &Record<'_>) -> Result<(), Problem> {
+        // A time namespace takes half of what fits a signed number of ns, in whole seconds.
+        const SECONDS: u64 = i64::MAX as u64 / 1_000_000_000 / 2;
+
+        let body: Clocks = record.body()?;
+        let clocks = super::Clocks {
+            monotonic: body.monotonic.get(),
+            boottime: body.boottime.get(),
+        };
+        if [clocks.monotonic, clocks.boottime]
+            .iter()
+            .any(|time| time / 1_000_000_000 >= SECONDS)
+        {
+            return Err(wrong(record.at, "a clock beyond its range"));
+        }
+        match self.image.clocks.replace(clocks) {
+            None => Ok(()),
+            Some(_) => Err(wrong(record.at, "the clocks once more")),
+        }
     }
 
     fn open_file(&mut self, record: &Record<'_>) -> Result<(), Problem> {
         let at = record.at;
         let body: codec::File = record.body()?;
+        unused(at, body.reserved.get())?;
         let path = match body.deleted {
             ObjectId::NONE if absolute(record.tail) => text::of_bytes(record.tail),
             ObjectId::NONE => return Err(wrong(at, "a file without an absolute path")),
@@ -290,7 +301,6 @@ impl Reading {
                 Object::Deleted(index) => {
                     format!("{} (deleted)", self.image.deleted_files[*index].path)
                 }
-                Object::Other => NOT_SHOWN.to_owned(),
                 _ => return Err(malformed(at, Malformed::ObjectKind(deleted.number()))),
             },
         };
@@ -298,18 +308,42 @@ impl Reading {
     }
 
     fn deleted(&mut self, record: &Record<'_>) -> Result<(), Problem> {
+        const PERMISSIONS: u32 = 0o7777;
+
+        let at = record.at;
         let body: Deleted = record.body()?;
+        unused(at, body.reserved.get())?;
         if !absolute(record.tail) {
-            return Err(wrong(record.at, "a file that had no absolute path"));
+            return Err(wrong(at, "a file that had no absolute path"));
         }
+        let mode = body.mode.get();
+        if mode & !PERMISSIONS != 0o100_000 {
+            return Err(wrong(at, "a deleted file that is not a regular one"));
+        }
+        if i64::try_from(body.size.get()).is_err() {
+            return Err(wrong(at, "a deleted file that is larger than any"));
+        }
+        let time = |seconds: u64, nanoseconds: u32| match nanoseconds < 1_000_000_000 {
+            true => Ok(Time {
+                // CAST: A signed number is stored as it is.
+                seconds: seconds as i64,
+                nanoseconds,
+            }),
+            false => Err(wrong(at, "a time with a second of nanoseconds, or more")),
+        };
         self.image.deleted_files.push(DeletedFile {
             number: body.id.number(),
             path: text::of_bytes(record.tail),
             bytes: body.size.get(),
             stored_bytes: 0,
+            permissions: format!("{:03o}", mode & PERMISSIONS),
+            uid: body.uid.get(),
+            gid: body.gid.get(),
+            accessed: time(body.atime.get(), body.atime_ns.get())?,
+            modified: time(body.mtime.get(), body.mtime_ns.get())?,
         });
         let index = self.image.deleted_files.len() - 1;
-        self.define(record.at, body.id, Object::Deleted(index))
+        self.define(at, body.id, Object::Deleted(index))
     }
 
     /// Where a file is, and its record if it has one.
@@ -317,13 +351,13 @@ impl Reading {
         match self.object(at, id)? {
             Object::File(file, path) => Ok((Some(*file), path.clone())),
             Object::External(name) => Ok((None, format!("external `{name}`"))),
-            Object::Other => Ok((None, NOT_SHOWN.to_owned())),
             _ => Err(malformed(at, Malformed::ObjectKind(id.number()))),
         }
     }
 
     fn space(&mut self, record: &Record<'_>) -> Result<(), Problem> {
         let body: Mm = record.body()?;
+        unused(record.at, body.reserved.get())?;
         let exe = match body.exe {
             ObjectId::NONE => None,
             exe => Some(self.file(record.at, exe)?.1),
@@ -332,8 +366,15 @@ impl Reading {
             exe,
             heap: (body.start_brk.get(), body.brk.get()),
             stack: body.start_stack.get(),
-            memory: super::Memory::default(),
+            memory: super::Memory {
+                vdso: (body.vdso.get() != 0).then(|| Vdso {
+                    start: format!("{:#x}", body.vdso.get()),
+                    crc: format!("{:#010x}", body.vdso_crc.get()),
+                }),
+                ..super::Memory::default()
+            },
             ranges: Vec::new(),
+            taken: false,
         });
         let index = self.spaces.len() - 1;
         self.define(record.at, body.id, Object::Mm(index))
@@ -342,17 +383,30 @@ impl Reading {
     fn mapping(&mut self, record: &Record<'_>) -> Result<(), Problem> {
         let at = record.at;
         let body: Vma = record.body()?;
+        unused(at, body.reserved.get())?;
         let (start, end, offset) = (body.start.get(), body.end.get(), body.offset.get());
         let (kind, flags) = (body.kind.get(), body.flags.get());
         let (mut path, mut shared_memory) = (None, None);
         match (kind, body.object) {
+            (0 | 4, ObjectId::NONE) if offset != 0 => {
+                return Err(wrong(at, "a mapping of nothing that has an offset"));
+            }
             (0 | 4, ObjectId::NONE) => (),
             (1 | 2, file) => path = Some(self.file(at, file)?.1),
             (3, shm) => match self.object(at, shm)? {
-                Object::Shm(_) | Object::Other => shared_memory = Some(shm.number()),
+                Object::Shm(_) => shared_memory = Some(shm.number()),
                 _ => return Err(malformed(at, Malformed::ObjectKind(shm.number()))),
             },
             _ => return Err(wrong(at, "a mapping of an unknown kind")),
+        }
+        if !names::are_mapping_flags(flags) {
+            return Err(wrong(at, "a mapping with unknown flags"));
+        }
+        if record.tail.len() > NAME || record.tail.contains(&0) {
+            return Err(wrong(
+                at,
+                "a mapping with a name that is too long, or has a zero",
+            ));
         }
         let page = self.page;
         let Some(space) = self.spaces.last_mut() else {
@@ -390,13 +444,18 @@ impl Reading {
     fn guard(&mut self, record: &Record<'_>) -> Result<(), Problem> {
         let body: Guard = record.body()?;
         let (start, end) = (body.start.get(), body.end.get());
-        let Some(space) = self.spaces.last_mut() else {
-            return Err(wrong(record.at, "guard pages of no address space"));
-        };
-        let last = space.ranges.last().zip(space.memory.mappings.last_mut());
+        if [start, end].iter().any(|bytes| bytes % self.page != 0) {
+            return Err(wrong(record.at, "guard pages that are not whole pages"));
+        }
+        let space = self.spaces.last_mut();
+        let last = space.and_then(|space| {
+            let mappings = &mut space.memory.mappings;
+            space.ranges.last().zip(mappings.last_mut())
+        });
         match last {
             Some((range, mapping)) if range.0 <= start && start < end && end <= range.1 => {
-                mapping.guard_bytes += end - start;
+                // They may overlap.
+                mapping.guard_bytes = mapping.guard_bytes.saturating_add(end - start);
                 Ok(())
             }
             _ => Err(wrong(record.at, "guard pages outside of their mapping")),
@@ -443,7 +502,6 @@ impl Reading {
                 file.stored_bytes += frame.bytes;
                 within(at, end, file.bytes.next_multiple_of(self.page))
             }
-            (_, Object::Other) => Ok(()),
             _ => Err(malformed(at, Malformed::ObjectKind(frame.object.number()))),
         }
     }
@@ -451,13 +509,18 @@ impl Reading {
     fn task(&mut self, record: &Record<'_>) -> Result<(), Problem> {
         let at = record.at;
         let body: Task = record.body()?;
+        unused(at, body.reserved.get())?;
         if body.number.get() as usize != self.seen.len() + 1 {
             return Err(wrong(at, "a process out of order"));
         }
+        if self.seen.len() == PROCESSES {
+            return Err(wrong(at, format!("more than {PROCESSES} processes")));
+        }
         let parent = match (body.parent.get() as usize).checked_sub(1) {
-            None => None,
+            None if self.seen.is_empty() => None,
+            None => return Err(wrong(at, "a second process without a parent")),
             Some(index) => match self.image.processes.get(index) {
-                Some(parent) => Some(parent.pid),
+                Some(parent) => Some(parent),
                 None => return Err(wrong(at, "a process before its parent")),
             },
         };
@@ -465,17 +528,29 @@ impl Reading {
             Object::Mm(index) => *index,
             _ => return Err(malformed(at, Malformed::ObjectKind(body.mm.number()))),
         };
+        if replace(&mut self.spaces[space].taken, true) {
+            return Err(wrong(at, "an address space of two processes"));
+        }
+        let (pid, ids) = (body.pid.get(), (body.session.get(), body.pgrp.get()));
+        let same = parent.is_some_and(|parent| (parent.session, parent.group) == ids);
+        if !(1..=i32::MAX as u32).contains(&pid) || !(same || ids == (pid, pid)) {
+            return Err(wrong(at, "a process group that nobody leads"));
+        }
+        if body.comm.last() != Some(&0) {
+            return Err(wrong(at, "a process with a name that is too long"));
+        }
         let name = body.comm.split(|byte| *byte == 0).next();
+        let parent = parent.map(|parent| parent.pid);
         self.seen.push(Seen {
             at,
             space,
             ..Seen::default()
         });
         self.image.processes.push(Process {
-            pid: body.pid.get(),
+            pid,
             parent,
-            group: body.pgrp.get(),
-            session: body.session.get(),
+            group: ids.1,
+            session: ids.0,
             name: text::of_bytes(name.unwrap_or_default()),
             no_new_privileges: body.no_new_privs.get() != 0,
             // CAST: A signed number is stored as it is.
@@ -493,12 +568,13 @@ impl Reading {
 
     fn signals(&mut self, record: &Record<'_>) -> Result<(), Problem> {
         let body: codec::Signals = record.body()?;
+        unused(record.at, body.reserved.get())?;
         let size = size_of::<Action>();
         if record.tail.len() != SIGNALS * size {
             return Err(wrong(record.at, "not one action for each signal"));
         }
         let (process, seen) = self.last(record.at)?;
-        seen.signals = true;
+        once(record, &mut seen.signals)?;
         process.signals.blocked = names::signals(body.blocked.get());
         for (number, bytes) in (1..).zip(record.tail.chunks_exact(size)) {
             let action = Action::read_from_bytes(bytes);
@@ -512,24 +588,35 @@ impl Reading {
     }
 
     fn thread(&mut self, record: &Record<'_>) -> Result<(), Problem> {
+        let at = record.at;
         let body: Thread = record.body()?;
+        unused(at, body.reserved.get())?;
+        let (clock, count) = (body.restart_clock.get(), body.restart_count.get());
         let name = match body.restart.get() {
             0 => None,
+            1 if clock != 1 && clock != 7 => {
+                return Err(wrong(at, "a nanosleep(2) by an unknown clock"));
+            }
             1 => Some("nanosleep"),
+            2 if count > i32::MAX as u64 => {
+                return Err(wrong(at, "a poll(2) of more files than there can be"));
+            }
             2 => Some("poll"),
+            3 if clock > 3 => return Err(wrong(at, "a futex(2) with unknown flags")),
+            3 if count >> 32 == 0 => return Err(wrong(at, "a futex(2) that nothing wakes")),
             3 => Some("futex"),
-            _ => return Err(wrong(record.at, "an unknown call that goes on")),
+            _ => return Err(wrong(at, "an unknown call that goes on")),
         };
         // CAST: A signed number is stored as it is.
-        let left = body.restart_left.get() as i64;
-        let (process, seen) = self.last(record.at)?;
-        seen.thread = true;
-        // A time by the real-time clock is none that is left.
-        let by_clock = body.restart.get() == 3 && body.restart_clock.get() & 2 != 0;
-        process.call = name.map(|name| Call {
-            name,
-            left: (left != i64::MAX && !by_clock).then_some(left),
-        });
+        let time = Some(body.restart_left.get() as i64).filter(|time| *time != i64::MAX);
+        // By the real-time clock nothing is left, but an end is set.
+        let (left, until) = match body.restart.get() == 3 && clock & 2 != 0 {
+            true => (None, time),
+            false => (time, None),
+        };
+        let (process, seen) = self.last(at)?;
+        once(record, &mut seen.thread)?;
+        process.call = name.map(|name| Call { name, left, until });
         Ok(())
     }
 
@@ -539,7 +626,7 @@ impl Reading {
             return Err(wrong(record.at, "not one limit for each resource"));
         }
         let (process, seen) = self.last(record.at)?;
-        seen.limits = true;
+        once(record, &mut seen.limits)?;
         let mut words = record.tail.chunks_exact(8).map(|word| {
             let limit = word.try_into().map_or(u64::MAX, u64::from_le_bytes);
             (limit != u64::MAX).then_some(limit)
@@ -561,7 +648,7 @@ impl Reading {
         let body: Fs = record.body()?;
         let cwd = self.file(record.at, body.cwd)?.1;
         let (process, seen) = self.last(record.at)?;
-        seen.fs = true;
+        once(record, &mut seen.fs)?;
         process.cwd = Some(cwd);
         process.umask = Some(format!("{:03o}", body.umask.get()));
         Ok(())
@@ -569,6 +656,10 @@ impl Reading {
 
     fn descriptor(&mut self, record: &Record<'_>) -> Result<(), Problem> {
         let body: Fd = record.body()?;
+        unused(record.at, body.reserved.get())?;
+        if body.flags.get() > 1 {
+            return Err(wrong(record.at, "a descriptor with unknown flags"));
+        }
         let (file, path) = self.file(record.at, body.file)?;
         let descriptor = Descriptor {
             fd: body.fd.get(),
@@ -605,6 +696,7 @@ impl Reading {
         }
         match self.image.processes.is_empty() {
             true => Err(wrong(0, "an image without processes")),
+            false if self.image.clocks.is_none() => Err(wrong(0, "an image without clocks")),
             false => Ok(()),
         }
     }
@@ -622,7 +714,26 @@ impl Reading {
 
 /// Whether it can be the path of a file.
 fn absolute(path: &[u8]) -> bool {
-    path.first() == Some(&b'/') && !path.contains(&0)
+    path.first() == Some(&b'/') && path.len() <= PATH && !path.contains(&0)
+}
+
+/// Refuses a field that has no meaning yet, and has something in it.
+fn unused(at: u64, reserved: impl Into<u64>) -> Result<(), Problem> {
+    match reserved.into() {
+        0 => Ok(()),
+        _ => Err(malformed(at, Malformed::Reserved)),
+    }
+}
+
+/// Refuses what a process has twice.
+fn once(record: &Record<'_>, seen: &mut bool) -> Result<(), Problem> {
+    match replace(seen, true) {
+        false => Ok(()),
+        true => {
+            let what = format!("the record `{}` of a process once more", record.kind);
+            Err(wrong(record.at, what))
+        }
+    }
 }
 
 /// Whether a frame of something ends with it.

@@ -106,11 +106,12 @@ fn tree(out: &mut String, image: &Image, process: &Process, depth: usize) -> Res
     }
     if let Some(call) = &process.call {
         let left = match call.left {
-            Some(left) => format!(
-                "{:?} left",
-                Duration::from_nanos(left.max(0).unsigned_abs())
-            ),
-            None => "without a time limit".to_owned(),
+            Some(left) => format!("{:?} left", nanoseconds(left)),
+            None => call
+                .until
+                .map_or("without a time limit".to_owned(), |until| {
+                    format!("until {:?} after 1970 began", nanoseconds(until))
+                }),
         };
         writeln!(out, "{detail}waits in   {}, {left}", call.name)?;
     }
@@ -149,6 +150,13 @@ fn tree(out: &mut String, image: &Image, process: &Process, depth: usize) -> Res
         plural(process.memory.mappings.len(), "mapping", "mappings"),
         BinaryBytes(process.memory.stored_bytes)
     )?;
+    if let Some(vdso) = &process.memory.vdso {
+        writeln!(
+            out,
+            "{detail}vdso       {}, CRC-32C {}",
+            vdso.start, vdso.crc
+        )?;
+    }
     for mapping in &process.memory.mappings {
         writeln!(out, "{detail}  {}", mapping_line(mapping))?;
     }
@@ -160,6 +168,10 @@ fn tree(out: &mut String, image: &Image, process: &Process, depth: usize) -> Res
         tree(out, image, child, depth + 1)?;
     }
     Ok(())
+}
+
+fn nanoseconds(number: i64) -> Duration {
+    Duration::from_nanos(number.max(0).unsigned_abs())
 }
 
 fn settings(process: &Process) -> String {
@@ -229,11 +241,21 @@ fn shared(out: &mut String, image: &Image) -> Result<()> {
     for file in &image.deleted_files {
         writeln!(
             out,
-            "deleted file {}: {}, {}, {} stored",
+            "deleted file {}: {}, {}, {} stored, mode {} of {}:{}",
             file.number,
             file.path,
             BinaryBytes(file.bytes),
-            BinaryBytes(file.stored_bytes)
+            BinaryBytes(file.stored_bytes),
+            file.permissions,
+            file.uid,
+            file.gid
+        )?;
+    }
+    for file in &image.external_files {
+        writeln!(
+            out,
+            "external file {}: `{}`, to be handed in",
+            file.number, file.name
         )?;
     }
     if let Some(clocks) = &image.clocks {
