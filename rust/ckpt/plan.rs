@@ -151,6 +151,10 @@ enum Refusal {
     Kernel(Error),
 }
 
+impl Refusal {
+    const RESERVED: Self = Self::What("a reserved field that is not zero");
+}
+
 impl From<image::Fault> for Refusal {
     fn from(fault: image::Fault) -> Self {
         Self::Malformed(fault.what)
@@ -274,6 +278,7 @@ impl Plan {
             Type::Deleted => self.take_deleted(record),
             Type::External => {
                 let body: image::External = record.body()?;
+                zero(body.reserved.get())?;
                 let mut name = KVec::new();
                 name.extend_from_slice(record.tail, GFP_KERNEL)?;
                 self.define(body.id, Object::External(name))
@@ -323,7 +328,11 @@ impl Plan {
             Type::Fs => {
                 let body: image::Fs = record.body()?;
                 let cwd = self.file(body.cwd)?;
-                last(&mut self.tasks)?.fs = Some((cwd, body.umask.get()));
+                let task = last(&mut self.tasks)?;
+                if task.fs.is_some() {
+                    return Err(Refusal::What("a working directory twice"));
+                }
+                task.fs = Some((cwd, body.umask.get()));
                 Ok(())
             }
             Type::Fd => {
@@ -344,6 +353,7 @@ impl Plan {
             }
             Type::Regs => {
                 let body: image::Regs = record.body()?;
+                zero(body.reserved.get())?;
                 let task = last(&mut self.tasks)?;
                 let note = body.note.get();
                 if !REGSETS.contains(&note) || task.regs.iter().any(|(seen, _)| *seen == note) {
@@ -359,6 +369,7 @@ impl Plan {
 
     fn take_file(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
         let body: image::File = record.body()?;
+        zero(body.reserved.get())?;
         let state = FileState {
             position: body.position.get(),
             size: body.size.get(),
@@ -368,6 +379,9 @@ impl Plan {
         };
         let object = match self.index(body.deleted)? {
             None => Object::File(path(record.tail)?, state),
+            Some(_) if !record.tail.is_empty() => {
+                return Err(Refusal::What("a deleted file with a path"));
+            }
             Some(index) if matches!(self.objects.get(index), Some(Object::Deleted(..))) => {
                 Object::Open(index, state)
             }
@@ -381,6 +395,9 @@ impl Plan {
 
     fn take_deleted(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
         let body: image::Deleted = record.body()?;
+        if body.reserved.get() != 0 {
+            return Err(Refusal::RESERVED);
+        }
         // CAST: Signed numbers are stored as they are.
         let state = Deleted {
             size: body.size.get(),
@@ -397,6 +414,7 @@ impl Plan {
 
     fn take_mm(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
         let body: image::Mm = record.body()?;
+        zero(body.reserved.get())?;
         let exe = match body.exe {
             ObjectId::NONE => None,
             exe => Some(self.file(exe)?),
@@ -603,6 +621,14 @@ impl Plan {
         };
         task.seen.thread = true;
         Ok(())
+    }
+}
+
+/// Refuses a reserved field that is used.
+fn zero(reserved: u32) -> Result<(), Refusal> {
+    match reserved {
+        0 => Ok(()),
+        _ => Err(Refusal::RESERVED),
     }
 }
 

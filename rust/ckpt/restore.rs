@@ -126,7 +126,12 @@ pub(crate) fn restore(
             return Err(EBADMSG);
         }
         if record.kind != Kind::Known(Type::Pages) {
-            if family.is_some() {
+            // Who has tasks needs no more; notes may be anywhere.
+            let noted = matches!(
+                record.kind,
+                Kind::Unknown(_) | Kind::Known(Type::Pad | Type::Release | Type::Identity)
+            );
+            if family.is_some() && !noted {
                 why.say(fmt!("byte {}: metadata behind memory", record.at));
                 return Err(EBADMSG);
             }
@@ -211,7 +216,7 @@ impl Frame {
             // The last page goes on behind the end of the file.
             (Memory::Shared, Some((index, Object::Deleted(_, state))))
                 if (frame.position + frame.bytes - 1) >> PAGE_SHIFT
-                    <= state.size.saturating_sub(1) >> PAGE_SHIFT =>
+                    < state.size.div_ceil(1 << PAGE_SHIFT) =>
             {
                 Target::Shared(family.restore.file(index)?.into(), state.size)
             }

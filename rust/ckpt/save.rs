@@ -76,8 +76,10 @@ pub(crate) fn save(tasks: &[ARef<Task>], open: &Open<'_>, why: &mut Why) -> Resu
         known: KVec::new(),
         scratch: KVVec::from_elem(0, SCRATCH, GFP_KERNEL)?,
     };
-    save.saved.put(&image::Release {}, &[ffi::release().as_bytes()])?;
-    save.saved.put(&image::Identity { uuid: ffi::uuid() }, &[])?;
+    save.saved
+        .put(&image::Release {}, &[ffi::release().as_bytes()])?;
+    save.saved
+        .put(&image::Identity { uuid: ffi::uuid() }, &[])?;
     let order = order(tasks, why)?;
     let clocks = tasks.first().ok_or(ESRCH)?.clocks();
     // CAST: Clocks start at zero.
