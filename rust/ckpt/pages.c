@@ -329,12 +329,39 @@ void ckpt_pages_put(struct page **pages, u32 nr)
 		put_page(pages[--nr]);
 }
 
-/* Write into private memory, whatever its protection. */
+/*
+ * Write into private memory, whatever its protection: whole pages, of which the
+ * task that they belong to sees nothing yet.
+ */
 int ckpt_pages_fill(struct mm_struct *mm, u64 address, const void *buf,
 		    size_t size)
 {
-	int copied = access_remote_vm(mm, address, (void *)buf, size,
-				      FOLL_WRITE | FOLL_FORCE);
+	struct page *pages[16];
+	long nr, i;
+	int ret;
 
-	return copied == size ? 0 : -EFAULT;
+	if (!PAGE_ALIGNED(address) || !PAGE_ALIGNED(size))
+		return -EINVAL;
+
+	ret = mmap_read_lock_killable(mm);
+	if (ret)
+		return ret;
+	for (; size; size -= nr * PAGE_SIZE) {
+		nr = get_user_pages_remote(mm, address,
+					   min(size >> PAGE_SHIFT, ARRAY_SIZE(pages)),
+					   FOLL_WRITE | FOLL_FORCE, pages, NULL);
+		if (nr <= 0) {
+			ret = nr ?: -EFAULT;
+			break;
+		}
+		for (i = 0; i < nr; i++) {
+			memcpy_to_page(pages[i], 0, buf, PAGE_SIZE);
+			set_page_dirty_lock(pages[i]);
+			buf += PAGE_SIZE;
+			address += PAGE_SIZE;
+		}
+		ckpt_pages_put(pages, nr);
+	}
+	mmap_read_unlock(mm);
+	return ret;
 }
