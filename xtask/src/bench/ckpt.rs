@@ -124,20 +124,20 @@ const ROWS: [Row; 8] = [
         sink: "tmpfs",
         beside: "CRIU",
         other: ["criu", "frozen", "tmpfs"],
-        target: |mib| match mib {
-            1 => Some(Target::AtMost(0.2)),
-            16 => Some(Target::AtMost(0.5)),
-            _ => None,
-        },
+        target: |_| None,
     },
-    // A program that knows how much it will be can have the memory before it suspends anything.
+    // As beanctl does: it knows how much it will be before it suspends anything.
     Row {
         text: "frozen, to reserved tmpfs",
         what: "frozen",
         sink: "reserved",
         beside: "CRIU",
         other: ["criu", "frozen", "tmpfs"],
-        target: |_| None,
+        target: |mib| match mib {
+            1 => Some(Target::AtMost(0.2)),
+            16 => Some(Target::AtMost(0.5)),
+            _ => None,
+        },
     },
     Row {
         text: "frozen, to a pipe",
@@ -474,7 +474,8 @@ mod tests {
             .iter()
             .map(|row| (row.ckpt, row.ratio, row.met))
             .collect();
-        assert_eq!(shown[0], (3.0, Some(0.1), Some(true)));
+        assert_eq!(shown[0], (3.0, Some(0.1), None));
+        assert_eq!(shown[1].2, Some(true));
         assert_eq!(shown[4].1, Some(1.0));
         assert_eq!(shown[4].2, Some(true));
         // A MiB in so many nanoseconds is 1000 MB in a second.
