@@ -58,7 +58,7 @@ struct kind {
 
 static struct kind kinds[] = {
 	{ "slab", DEBUGFS "/failslab", { "ignore-gfp-wait", "N" }, 0 },
-	{ "page", DEBUGFS "/fail_page_alloc", 
+	{ "page", DEBUGFS "/fail_page_alloc",
 	  { "ignore-gfp-wait", "N", "ignore-gfp-highmem", "N", "min-order", "0" }, 0 },
 	{ "user", DEBUGFS "/fail_usercopy", { }, 0 },
 };

@@ -68,7 +68,7 @@ static unsigned long count = 2000, first;
 /* What was done to the image. */
 static char story[512];
 
-static void __attribute__((format(printf, 1, 2))) note(const char *format, ...)
+static void __printf(1, 2) note(const char *format, ...)
 {
 	size_t len = strlen(story);
 	va_list args;

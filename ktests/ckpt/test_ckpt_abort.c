@@ -75,7 +75,7 @@ static int saved(struct ckpt_subject *subject)
 }
 
 /* Restore from the start of an image; the subject goes on when this returns 0. */
-static int restored(struct ckpt_subject *subject, int image)
+static int restored_from(struct ckpt_subject *subject, int image)
 {
 	int session = ckpt_open(), ret;
 
@@ -275,14 +275,14 @@ static int ends_while_saved(struct ckpt_subject *subject,
 	if (good < 0 || torn < 0)
 		goto out;
 	total = count_records(good);
-	if (total < 0 || restored(subject, good))
+	if (total < 0 || restored_from(subject, good))
 		goto out;
 	/* All records with data are at the end. */
 	for (records = 0; records <= total; records += records < total / 2 ? 7 : 2) {
 		if (ftruncate(torn, 0) || lseek(torn, 0, SEEK_SET))
 			goto out;
 		whole = save_until(subject, records, torn, end);
-		if (whole < 0 || restored(subject, whole ? torn : good)) {
+		if (whole < 0 || restored_from(subject, whole ? torn : good)) {
 			ksft_print_msg("ended after %d of %d records, which are %s\n",
 				       records, total, whole > 0 ? "whole" : "not whole");
 			goto out;
@@ -395,7 +395,7 @@ static int befalls_a_restore(struct ckpt_subject *subject, befall_fn befall)
 			goto out;
 		}
 	}
-	if (total > 0 && !restored(subject, image))
+	if (total > 0 && !restored_from(subject, image))
 		ret = KSFT_PASS;
 out:
 	signal(SIGPIPE, SIG_DFL);
@@ -434,7 +434,7 @@ static int test_out_of_memory_while_restored(struct ckpt_subject *subject)
 	    unmet(ckpt_nothing_left(subject)) ||
 	    differs(cg_write(subject->cgroup, "memory.max", "max"), 0))
 		goto out;
-	if (!restored(subject, image))
+	if (!restored_from(subject, image))
 		ret = KSFT_PASS;
 out:
 	close(image);

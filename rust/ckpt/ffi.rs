@@ -662,11 +662,10 @@ impl Pages {
     }
 
     fn found(&mut self, found: c_int) -> Result<bool> {
-        if found < 0 {
-            self.run.nr = 0;
-            return Err(Error::from_errno(found));
+        match found {
+            error if error < 0 => Err(Error::from_errno(error)),
+            found => Ok(found > 0),
         }
-        Ok(found > 0)
     }
 
     /// Copies from `offset` on, and returns how many bytes: at most to the end of a page.
@@ -1176,12 +1175,6 @@ unsafe extern "C" fn ckpt_rebuild(arg: *mut c_void) -> c_int {
 unsafe extern "C" fn ckpt_forget(arg: *mut c_void) {
     // SAFETY: By the precondition, it came from `Arc::into_raw()`.
     drop(unsafe { Arc::<Rebuild>::from_raw(arg.cast()) });
-}
-
-/// Whether two files are of the same driver.
-pub(crate) fn same_kind(file: &File, other: &File) -> bool {
-    // SAFETY: There are references to both.
-    unsafe { bindings::ckpt_file_same_kind(file.as_ptr(), other.as_ptr()) }
 }
 
 /// Reads the next bytes of an image.

@@ -209,12 +209,6 @@ int ckpt_fs_set(struct file *cwd, u32 umask)
 	return 0;
 }
 
-/* Whether two files are of the same driver. */
-bool ckpt_file_same_kind(struct file *file, struct file *other)
-{
-	return file->f_op == other->f_op;
-}
-
 /* Read the next bytes of an image; from a pipe or a socket as many as there are. */
 long ckpt_image_read(struct file *file, void *buf, size_t size)
 {

@@ -276,7 +276,6 @@ int ckpt_file_install(u32 fd, struct file *file, bool cloexec);
 struct file *ckpt_fs_cwd(struct task_struct *task, u32 *umask);
 int ckpt_fs_set(struct file *cwd, u32 umask);
 
-bool ckpt_file_same_kind(struct file *file, struct file *other);
 long ckpt_image_read(struct file *file, void *buf, size_t size);
 
 /* deleted.c: files that were deleted while they were open */

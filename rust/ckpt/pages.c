@@ -123,7 +123,7 @@ static void trim(struct page **pages, struct ckpt_run *run, u64 *from)
 /*
  * Find the next private pages between *@from and @end, which are within one
  * mapping, and move *@from behind them. Each has a reference. Return 1, or 0 if
- * there are no more, or -errno.
+ * there are no more, or -errno, and then there are none in the run.
  */
 int ckpt_pages_scan(struct mm_struct *mm, u64 *from, u64 end,
 		    struct page **pages, struct ckpt_run *run)
@@ -157,8 +157,11 @@ int ckpt_pages_scan(struct mm_struct *mm, u64 *from, u64 end,
 			}
 		}
 		mmap_read_unlock(mm);
-		if (ret < 0)
+		if (ret < 0) {
+			ckpt_pages_put(pages, run->nr);
+			run->nr = 0;
 			return ret;
+		}
 		if (!run->nr) {
 			*from = end;
 			return 0;

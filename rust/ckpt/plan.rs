@@ -151,10 +151,6 @@ enum Refusal {
     Kernel(Error),
 }
 
-impl Refusal {
-    const RESERVED: Self = Self::What("a reserved field that is not zero");
-}
-
 impl From<image::Fault> for Refusal {
     fn from(fault: image::Fault) -> Self {
         Self::Malformed(fault.what)
@@ -299,8 +295,8 @@ impl Plan {
             Type::Shm => {
                 let body: image::Shm = record.body()?;
                 let size = body.size.get();
-                // CAST: A small constant.
-                if size % PAGE_SIZE as u64 != 0 || body.reserved.get() != 0 {
+                zero(body.reserved.get())?;
+                if !aligned(size) {
                     return Err(Refusal::What(
                         "the size of shared memory is not whole pages",
                     ));
@@ -337,10 +333,11 @@ impl Plan {
             }
             Type::Fd => {
                 let body: image::Fd = record.body()?;
+                zero(body.reserved.get())?;
                 let file = self.file(body.file)?;
                 let task = last(&mut self.tasks)?;
                 let fd = body.fd.get();
-                if body.flags.get() > 1 || body.reserved.get() != 0 || task.fds.len() == MOST {
+                if body.flags.get() > 1 || task.fds.len() == MOST {
                     return Err(Refusal::What(
                         "a descriptor with unknown flags, or too many",
                     ));
@@ -395,9 +392,7 @@ impl Plan {
 
     fn take_deleted(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
         let body: image::Deleted = record.body()?;
-        if body.reserved.get() != 0 {
-            return Err(Refusal::RESERVED);
-        }
+        zero(body.reserved.get())?;
         // CAST: Signed numbers are stored as they are.
         let state = Deleted {
             size: body.size.get(),
@@ -452,6 +447,7 @@ impl Plan {
         use crate::ffi::Vma as Kinds;
 
         let body: image::Vma = record.body()?;
+        zero(body.reserved.get())?;
         let object = self.index(body.object)?;
         let vma = Vma {
             start: body.start.get(),
@@ -471,7 +467,7 @@ impl Plan {
             (Kinds::SHMEM, Some(Object::Shm(_))) => true,
             _ => false,
         };
-        if !fits || vma.flags & !Kinds::FLAGS != 0 || body.reserved.get() != 0 {
+        if !fits || vma.flags & !Kinds::FLAGS != 0 {
             return Err(Refusal::What("a mapping of an unknown kind"));
         }
         let mm = self
@@ -507,6 +503,7 @@ impl Plan {
 
     fn take_task(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
         let body: image::Task = record.body()?;
+        zero(body.reserved.get())?;
         // CAST: `TASKS` is small.
         if body.number.get() as usize != self.tasks.len() + 1 || self.tasks.len() == TASKS {
             return Err(Refusal::What("a task out of order, or too many"));
@@ -547,7 +544,7 @@ impl Plan {
         if ids.pid <= 0 || !(own || same) {
             return Err(Refusal::What("a process group that nobody leads"));
         }
-        if ids.comm.last() != Some(&0) || body.reserved.get() != 0 {
+        if ids.comm.last() != Some(&0) {
             return Err(Refusal::What("a name that is too long"));
         }
         let task = Task {
@@ -570,9 +567,10 @@ impl Plan {
 
     fn take_signals(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
         let body: image::Signals = record.body()?;
+        zero(body.reserved.get())?;
         let task = last(&mut self.tasks)?;
         let size = size_of::<image::Action>();
-        if record.tail.len() != SIGNALS * size || task.seen.signals || body.reserved.get() != 0 {
+        if record.tail.len() != SIGNALS * size || task.seen.signals {
             return Err(Refusal::What("not one action for each signal"));
         }
         task.signals = Signals {
@@ -600,8 +598,9 @@ impl Plan {
 
     fn take_thread(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
         let body: image::Thread = record.body()?;
+        zero(body.reserved.get())?;
         let task = last(&mut self.tasks)?;
-        if task.seen.thread || body.reserved.get() != 0 {
+        if task.seen.thread {
             return Err(Refusal::What("a thread twice"));
         }
         task.thread = Thread {
@@ -625,10 +624,10 @@ impl Plan {
 }
 
 /// Refuses a reserved field that is used.
-fn zero(reserved: u32) -> Result<(), Refusal> {
-    match reserved {
+fn zero(reserved: impl Into<u64>) -> Result<(), Refusal> {
+    match reserved.into() {
         0 => Ok(()),
-        _ => Err(Refusal::RESERVED),
+        _ => Err(Refusal::What("a reserved field that is not zero")),
     }
 }
 

@@ -41,9 +41,11 @@ static bool shared_mm(struct task_struct *task)
 	struct task_struct *process, *thread;
 	struct mm_struct *mm = READ_ONCE(task->mm);
 
+	if (!mm || atomic_read(&mm->mm_users) == 1)
+		return false;
 	guard(rcu)();
 	for_each_process_thread(process, thread)
-		if (mm && READ_ONCE(thread->mm) == mm && !same_thread_group(thread, task))
+		if (READ_ONCE(thread->mm) == mm && !same_thread_group(thread, task))
 			return true;
 	return false;
 }

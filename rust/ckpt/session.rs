@@ -179,7 +179,7 @@ impl MiscDevice for Session {
         me.with(|work| work.pass(|stream| stream.splice(&mut pipe, len)))
     }
 
-    fn ioctl(me: Pin<&Self>, file: &File, cmd: u32, arg: usize) -> Result<isize> {
+    fn ioctl(me: Pin<&Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
         me.with(|work| {
             if cmd != WHY {
                 work.why = Why::new();
@@ -191,7 +191,7 @@ impl MiscDevice for Session {
                 DUMP => work.dump(),
                 RESUME => work.finish(Container::resume),
                 KILL => work.finish(Container::kill),
-                RESTORE => work.restore(file, arg),
+                RESTORE => work.restore(arg),
                 WHY => work.explain(arg),
                 // CAST: As above.
                 ATTACH => work.attach(arg as i32),
@@ -306,7 +306,7 @@ impl Work {
 
     fn write(&mut self, arg: usize) -> Result {
         let mut args: uapi::ckpt_write = get(arg)?;
-        if args.flags != 0 {
+        if args.flags != 0 || args.bytes == 0 {
             return Err(EINVAL);
         }
         let file = ffi::fget(args.fd)?;
@@ -320,7 +320,7 @@ impl Work {
         Ok(())
     }
 
-    fn restore(&mut self, session: &File, arg: usize) -> Result {
+    fn restore(&mut self, arg: usize) -> Result {
         let mut args: uapi::ckpt_restore = get(arg)?;
         if args.pid != 0 {
             return Err(EINVAL);
@@ -333,10 +333,6 @@ impl Work {
             return Err(EPERM);
         }
         let image = ffi::fget(args.image)?;
-        // Sessions are no files that have an image.
-        if ffi::same_kind(session, &image) {
-            return Err(EINVAL);
-        }
         let (container, pid) =
             restore::restore(image, args.cgroup, &self.externals, &mut self.why)?;
         args.pid = pid;
