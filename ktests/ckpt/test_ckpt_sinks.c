@@ -151,21 +151,39 @@ static int test_socket(struct ckpt_subject *subject)
 	return through(subject, splice_socket);
 }
 
-/* The kernel writes by itself. */
-static int push(int session, int image)
+/* The kernel writes by itself, at most @most bytes at once. */
+static int push(int session, int image, __u64 most)
 {
 	struct ckpt_write args = { .fd = image };
 
 	do {
+		args.bytes = most;
 		if (ioctl(session, CKPT_WRITE, &args))
 			return -errno;
+		if (unmet(args.bytes <= most))
+			return -EIO;
 	} while (args.bytes);
 	return 0;
 }
 
+static int push_all(int session, int image)
+{
+	return push(session, image, -1);
+}
+
 static int test_write(struct ckpt_subject *subject)
 {
-	return through(subject, push);
+	return through(subject, push_all);
+}
+
+static int push_odd(int session, int image)
+{
+	return push(session, image, 4999);
+}
+
+static int test_write_odd(struct ckpt_subject *subject)
+{
+	return through(subject, push_odd);
 }
 
 /* Odd sizes: nothing depends on where the pieces are cut. */
@@ -204,6 +222,7 @@ static int test_full(struct ckpt_subject *subject)
 	if (ckpt_suspend(session, subject) || differs(ioctl(session, CKPT_DUMP), 0))
 		goto out_umount;
 	do {
+		args.bytes = -1;
 		errno = 0;
 	} while (!ioctl(session, CKPT_WRITE, &args) && args.bytes);
 	before = ckpt_told(subject, 0);
@@ -219,10 +238,10 @@ out:
 	return ret;
 }
 
-/* What is not for writing, and flags that are none. */
+/* What is not for writing, flags that are none, and no bytes. */
 static int test_bad(struct ckpt_subject *subject)
 {
-	struct ckpt_write args = { .fd = open("/dev/null", O_RDONLY | O_CLOEXEC) };
+	struct ckpt_write args = { .fd = open("/dev/null", O_RDONLY | O_CLOEXEC), .bytes = 1 };
 	int session = ckpt_open(), ret = KSFT_FAIL;
 
 	if (differs(ioctl(session, CKPT_WRITE, &args), -1) || differs(errno, ENODATA) ||
@@ -231,6 +250,10 @@ static int test_bad(struct ckpt_subject *subject)
 	    differs(ioctl(session, CKPT_WRITE, &args), -1) || differs(errno, EBADF))
 		goto out;
 	args.flags = 1;
+	if (differs(ioctl(session, CKPT_WRITE, &args), -1) || differs(errno, EINVAL))
+		goto out;
+	args.flags = 0;
+	args.bytes = 0;
 	if (differs(ioctl(session, CKPT_WRITE, &args), -1) || differs(errno, EINVAL))
 		goto out;
 	ret = KSFT_PASS;
@@ -249,6 +272,7 @@ static const struct ckpt_test tests[] = {
 	T(test_splice),
 	T(test_splice_file),
 	T(test_write),
+	T(test_write_odd),
 };
 
 #undef T

@@ -700,12 +700,12 @@ impl Pages {
         passed(unsafe { bindings::ckpt_page_to_pipe(page, within, size, pipe.as_raw()) })
     }
 
-    /// Writes from `offset` on to a file, and returns how many bytes.
+    /// Writes at most `len` bytes from `offset` on to a file, and returns how many.
     ///
     /// # Errors
     ///
     /// Those of write(2).
-    pub(crate) fn to_file(&self, offset: usize, file: &File) -> Result<usize> {
+    pub(crate) fn to_file(&self, offset: usize, len: usize, file: &File) -> Result<usize> {
         let first = offset / PAGE_SIZE;
         let rest = self.pages.get(first..).ok_or(EINVAL)?;
         // SAFETY: That many bytes are left of pages that have references.
@@ -713,7 +713,7 @@ impl Pages {
             bindings::ckpt_pages_to_file(
                 rest.as_ptr().cast_mut(),
                 offset % PAGE_SIZE,
-                self.bytes() - offset,
+                len.min(self.bytes() - offset),
                 file.as_ptr(),
             )
         })

@@ -310,8 +310,9 @@ impl Work {
             return Err(EINVAL);
         }
         let file = ffi::fget(args.fd)?;
+        let most = usize::try_from(args.bytes).unwrap_or(usize::MAX);
         // CAST: A size.
-        args.bytes = self.pass(|stream| stream.write(&file))? as u64;
+        args.bytes = self.pass(|stream| stream.write(&file, most))? as u64;
         put(arg, args)
     }
 

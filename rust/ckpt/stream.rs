@@ -117,20 +117,26 @@ impl Stream {
         })
     }
 
-    /// Writes as much as is possible to a file, and returns how many bytes: none at the end.
+    /// Writes at most `most` bytes to a file, and returns how many: none at the end.
     ///
     /// # Errors
     ///
     /// Those of write(2), `EINTR`, and those of looking at memory.
-    pub(crate) fn write(&mut self, file: &File) -> Result<usize> {
+    pub(crate) fn write(&mut self, file: &File, most: usize) -> Result<usize> {
+        let mut left = most;
         self.pour(|next| {
+            if left == 0 {
+                return Ok(0);
+            }
             if kernel::current!().signal_pending() {
                 return Err(EINTR);
             }
-            match next {
-                Next::Bytes(bytes) => ffi::bytes_to_file(bytes, file),
-                Next::Pages(pages, offset) => pages.to_file(offset, file),
-            }
+            let written = match next {
+                Next::Bytes(bytes) => ffi::bytes_to_file(bytes.get(..left).unwrap_or(bytes), file)?,
+                Next::Pages(pages, offset) => pages.to_file(offset, left, file)?,
+            };
+            left -= written;
+            Ok(written)
         })
     }
 

@@ -130,7 +130,7 @@ impl Session {
             let mut arg = Write {
                 fd: image.as_raw_fd(),
                 flags: 0,
-                bytes: 0,
+                bytes: u64::MAX,
             };
             // SAFETY: It is what the call reads and writes.
             let ret = unsafe { call::write(self.0.as_raw_fd(), &mut arg) };

@@ -12,13 +12,19 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use nix::errno::Errno;
 
 use super::external::Inside;
+use super::memory;
 use super::output::Output;
-use super::pump::{Failed, pump};
 use super::session::Session;
 use super::target::Target;
 use super::{Patience, plural};
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
+
+/// How much is written between two looks at the progress, in bytes.
+const PIECE: u64 = 16 << 20;
+
+/// What an image has besides memory, for each process, in bytes; more is no harm.
+const METADATA: u64 = 64 << 10;
 
 /// The command line of `beanctl ckpt dump`.
 #[derive(Clone, Debug, clap::Args)]
@@ -55,19 +61,24 @@ pub fn run(args: &Args) -> Result<()> {
     let cgroup = container.cgroup();
     let name = output.name();
 
+    let memory = cgroup.processes()?.into_iter().map(memory::of);
+    output.reserve(memory.map(|bytes| bytes + METADATA).sum());
     session.suspend(cgroup, args.patience.timeout(), false)?;
-    let frozen = Instant::now();
+    let suspended = Instant::now();
     let processes = cgroup.processes()?.len();
     session.dump(cgroup)?;
     let bytes = write(&session, &output)?;
-    // A container of which there is no image goes on: nothing but this line may come before it.
-    output.finish()?;
-    if args.leave_running {
+    // Who goes on need not wait for the disk; who has no image must not end.
+    let frozen = if args.leave_running {
         session.resume()?;
+        let frozen = suspended.elapsed();
+        output.finish()?;
+        frozen
     } else {
+        output.finish()?;
         session.kill()?;
-    }
-    let frozen = frozen.elapsed();
+        suspended.elapsed()
+    };
     drop(session);
     if !args.leave_running {
         container.bury()?;
@@ -89,30 +100,38 @@ pub fn run(args: &Args) -> Result<()> {
 /// Writes the whole image, and returns how many bytes it has.
 fn write(session: &Session, output: &Output) -> Result<u64> {
     let bar = progress();
-    let written = pump(session.as_fd(), output.as_fd(), |bytes| {
-        bar.set_position(bytes);
-    });
-    bar.finish_and_clear();
-    written.map_err(|failed| match failed {
-        Failed::Source(errno) => session.not_read(errno).into(),
-        Failed::Sink(errno) => {
-            if let (Errno::EINTR, Err(interrupted)) = (errno, interrupt::check()) {
-                return interrupted.into();
-            }
-            let what = format!(
-                "cannot write to {}: {} ({errno:?})",
-                output.name(),
-                errno.desc()
-            );
-            let failure = Failure::new(Exit::Failed, what);
-            match errno {
-                Errno::ENOSPC | Errno::EDQUOT => failure.fix("make room, or name another file"),
-                Errno::EPIPE => failure.fix("see what the program behind the pipe has to say"),
-                _ => failure,
-            }
-            .into()
+    let written = loop {
+        match interrupt::retry(|| session.write(output.as_fd(), PIECE)) {
+            Ok(0) => break Ok(bar.position()),
+            Ok(bytes) => bar.inc(bytes),
+            Err(errno) => break Err(errno),
         }
-    })
+    };
+    bar.finish_and_clear();
+    written.map_err(|errno| not_written(session, output, errno))
+}
+
+/// What to say when the image could not be written to its end.
+fn not_written(session: &Session, output: &Output, errno: Errno) -> anyhow::Error {
+    if let (Errno::EINTR, Err(interrupted)) = (errno, interrupt::check()) {
+        return interrupted.into();
+    }
+    // These are never of where it goes to.
+    if let Errno::ESRCH | Errno::EFAULT | Errno::EHWPOISON = errno {
+        return session.not_read(errno).into();
+    }
+    let what = format!(
+        "cannot write to {}: {} ({errno:?})",
+        output.name(),
+        errno.desc()
+    );
+    let failure = Failure::new(Exit::Failed, what);
+    match errno {
+        Errno::ENOSPC | Errno::EDQUOT => failure.fix("make room, or name another file"),
+        Errno::EPIPE => failure.fix("see what the program behind the pipe has to say"),
+        _ => failure,
+    }
+    .into()
 }
 
 /// A line on a terminal: what there is to come is not known before.

@@ -4,8 +4,8 @@
 
 mod dump;
 mod external;
+mod memory;
 mod output;
-mod pump;
 mod restore;
 mod session;
 mod target;

@@ -3,11 +3,12 @@
 //! Where an image goes: a file that is there when it is complete, or something that is open.
 
 use std::fs::{self, File};
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Seek};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use nix::fcntl::{FallocateFlags, fallocate};
 use tempfile::NamedTempFile;
 
 use crate::failure::{Exit, Failure};
@@ -75,6 +76,15 @@ impl Output {
         }
     }
 
+    /// Gets room for so many bytes, where that is possible, so that it need not be looked for while
+    /// a container waits. What is not written to is given back at the end.
+    pub fn reserve(&self, bytes: u64) {
+        if let (Self::New { file, .. }, Ok(bytes)) = (self, i64::try_from(bytes)) {
+            // Not every file system can; and where there is no room, less may be enough.
+            let _ = fallocate(file.as_file(), FallocateFlags::empty(), 0, bytes);
+        }
+    }
+
     /// Brings what was written to the disk, where there is one, and gives it its name.
     ///
     /// # Errors
@@ -83,7 +93,9 @@ impl Output {
     pub fn finish(self) -> Result<()> {
         let name = self.name();
         match self {
-            Self::New { file, path } => {
+            Self::New { mut file, path } => {
+                let end = file.as_file_mut().stream_position()?;
+                file.as_file().set_len(end).context(name.clone())?;
                 file.as_file().sync_all().context(name.clone())?;
                 let file = file.persist(&path).context(name)?;
                 drop(file);
@@ -114,6 +126,7 @@ impl AsFd for Output {
 mod tests {
     use super::*;
     use std::io::Write;
+    use std::os::unix::fs::MetadataExt;
 
     #[test]
     fn a_file_is_there_when_it_is_complete() {
@@ -132,6 +145,21 @@ mod tests {
 
         drop(Output::open(&path).unwrap());
         assert_eq!((fs::read(&path).unwrap(), names()), (b"new".to_vec(), 1));
+    }
+
+    #[test]
+    fn room_that_is_not_needed_is_given_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("image");
+        let output = Output::open(&path).unwrap();
+        output.reserve(1 << 20);
+        let mut file = File::from(output.as_fd().try_clone_to_owned().unwrap());
+        assert!(file.metadata().unwrap().blocks() >= 2048);
+        file.write_all(b"image").unwrap();
+        output.finish().unwrap();
+        let metadata = fs::metadata(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"image");
+        assert!(metadata.blocks() < 2048);
     }
 
     #[test]

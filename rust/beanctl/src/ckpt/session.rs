@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::libc::c_ulong;
@@ -136,7 +136,7 @@ impl Session {
         Ok(())
     }
 
-    /// Starts the image of the suspended container, which is read from the session then.
+    /// Starts the image of the suspended container, which is written then.
     ///
     /// # Errors
     ///
@@ -145,6 +145,23 @@ impl Session {
         // SAFETY: There is no argument.
         let dumped = unsafe { uapi::dump(self.0.as_raw_fd()) };
         self.judge(Verb::Dump, &cgroup.name(), dumped).map(drop)
+    }
+
+    /// Lets the kernel write at most `most` bytes of the image, and returns how many; none at the
+    /// end.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be written, or not be read from the container.
+    pub fn write(&self, to: BorrowedFd<'_>, most: u64) -> nix::Result<u64> {
+        let mut args = uapi::Write {
+            fd: to.as_raw_fd(),
+            flags: 0,
+            bytes: most,
+        };
+        // SAFETY: The structure is what the kernel reads and writes.
+        unsafe { uapi::write(self.0.as_raw_fd(), &mut args) }?;
+        Ok(args.bytes)
     }
 
     /// What to say when the image could not be read to its end.
@@ -258,12 +275,6 @@ impl Session {
                 format!("cannot {verb_text} {what}: {} ({errno:?})", errno.desc()),
             )
         }
-    }
-}
-
-impl AsFd for Session {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
     }
 }
 

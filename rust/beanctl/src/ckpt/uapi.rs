@@ -64,6 +64,18 @@ pub struct External {
     pub flags: u32,
 }
 
+/// `struct ckpt_write`
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Write {
+    /// Descriptor to write to.
+    pub fd: i32,
+    /// 0
+    pub flags: u32,
+    /// How many at most; returned: how many were written, 0 is the end.
+    pub bytes: u64,
+}
+
 /// The number of the device's ioctls.
 pub const MAGIC: u8 = 0xBD;
 
@@ -98,6 +110,10 @@ nix::ioctl_readwrite!(
 nix::ioctl_write_int!(
     /// `CKPT_ATTACH`
     attach, MAGIC, 0x07
+);
+nix::ioctl_readwrite!(
+    /// `CKPT_WRITE`
+    write, MAGIC, 0x08, Write
 );
 nix::ioctl_write_ptr!(
     /// `CKPT_EXTERNAL`
@@ -173,6 +189,11 @@ mod tests {
             "CKPT_RESTORE" => request_code_readwrite!(MAGIC, 0x05, size_of::<Restore>()),
             "CKPT_WHY" => request_code_readwrite!(MAGIC, 0x06, size_of::<Why>()),
             "CKPT_ATTACH" => request_code_write!(MAGIC, 0x07, 4),
+            "sizeof(struct ckpt_write)" => size_of::<Write>(),
+            "offsetof(struct ckpt_write, fd)" => offset_of!(Write, fd),
+            "offsetof(struct ckpt_write, flags)" => offset_of!(Write, flags),
+            "offsetof(struct ckpt_write, bytes)" => offset_of!(Write, bytes),
+            "CKPT_WRITE" => request_code_readwrite!(MAGIC, 0x08, size_of::<Write>()),
             "sizeof(struct ckpt_external)" => size_of::<External>(),
             "offsetof(struct ckpt_external, pid)" => offset_of!(External, pid),
             "offsetof(struct ckpt_external, fd)" => offset_of!(External, fd),

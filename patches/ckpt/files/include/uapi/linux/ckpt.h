@@ -43,7 +43,7 @@ struct ckpt_restore {
  * struct ckpt_write - writes the image
  * @fd:		descriptor to write to
  * @flags:	none yet; 0
- * @bytes:	returned: how many bytes were written; 0 is the end
+ * @bytes:	how many at most; returned: how many were written, 0 is the end
  */
 struct ckpt_write {
 	__s32 fd;
