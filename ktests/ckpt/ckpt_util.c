@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ckpt.h>
+#include <linux/landlock.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -42,6 +44,29 @@ int ckpt_skip(const char *reason)
 {
 	skip_reason = reason;
 	return KSFT_SKIP;
+}
+
+/* Domains of Landlock. */
+
+bool ckpt_has_landlock(void)
+{
+	return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
+}
+
+/* Enter one that may open no file. */
+int ckpt_enter_domain(void)
+{
+	struct landlock_ruleset_attr attr = {
+		.handled_access_fs = LANDLOCK_ACCESS_FS_READ_FILE |
+				     LANDLOCK_ACCESS_FS_WRITE_FILE,
+	};
+	int rules = syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0), ret;
+
+	if (rules < 0)
+		return -1;
+	ret = syscall(SYS_landlock_restrict_self, rules, 0);
+	close(rules);
+	return ret;
 }
 
 /* Numbers: a file that the subject has open, and the test opens each time. */

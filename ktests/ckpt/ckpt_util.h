@@ -35,6 +35,9 @@ extern const void *ckpt_arg;
 int ckpt_main(const struct ckpt_test *tests, size_t nr);
 int ckpt_skip(const char *reason);
 
+bool ckpt_has_landlock(void);
+int ckpt_enter_domain(void);
+
 /* Expectations: true, and a line says so, when something is wrong. */
 #define unmet(condition) \
 	ckpt_differs(!!(condition), 1, #condition, __FILE__, __LINE__)

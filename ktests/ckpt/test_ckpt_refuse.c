@@ -198,6 +198,20 @@ static int test_refuses_child_outside(struct ckpt_subject *subject)
 	return ret;
 }
 
+static void in_domain(void)
+{
+	if (ckpt_enter_domain())
+		_exit(1);
+	live();
+}
+
+static int test_refuses_landlock(struct ckpt_subject *subject)
+{
+	if (!ckpt_has_landlock())
+		return ckpt_skip("Landlock isn't enabled");
+	return refused(subject, ": a domain of Landlock");
+}
+
 /* It was stopped by a signal before. */
 static int test_refuses_stopped(struct ckpt_subject *subject)
 {
@@ -235,6 +249,7 @@ static const struct ckpt_test tests[] = {
 	T(eventfd_),
 	T(handler_of_file),
 	T(itimer),
+	{ in_domain, test_refuses_landlock, "test_refuses_landlock" },
 	T(locks),
 	T(membarrier_),
 	T(memory_setting),

@@ -13,6 +13,7 @@
 #include <linux/iocontext.h>
 #include <linux/io_uring.h>
 #include <linux/kdev_t.h>
+#include <linux/landlock.h>
 #include <linux/magic.h>
 #include <linux/major.h>
 #include <linux/mempolicy.h>
@@ -340,6 +341,7 @@ static const struct {
 	{ terminal, "a controlling terminal" },
 	{ namespaces, "namespaces other than the caller's" },
 	{ credentials, "credentials other than the caller's" },
+	{ landlock_confines, "a domain of Landlock" },
 };
 
 /*

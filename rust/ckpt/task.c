@@ -4,6 +4,7 @@
 #include <linux/capability.h>
 #include <linux/futex.h>
 #include <linux/hrtimer.h>
+#include <linux/landlock.h>
 #include <linux/oom.h>
 #include <linux/pid_namespace.h>
 #include <linux/ptrace.h>
@@ -49,6 +50,8 @@ const char *ckpt_confined(void)
 	if (current->seccomp.mode != SECCOMP_MODE_DISABLED)
 		return "the caller is confined by seccomp";
 #endif
+	if (landlock_confines(current))
+		return "the caller is confined by Landlock";
 	return NULL;
 }
 
