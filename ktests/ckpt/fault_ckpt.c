@@ -33,9 +33,9 @@
 #define TRACEFS	"/sys/kernel/tracing"
 #define EVENT	TRACEFS "/events/ckpt_fault/failed"
 
-/* Room for the image of the subject. */
+/* Room for the image of the subject, which does not have it too. */
 #define IMAGE	(4 << 20)
-static char image[IMAGE];
+static char *image;
 static size_t image_size;
 
 static void must_write(const char *path, const char *text)
@@ -520,7 +520,10 @@ int main(int argc, char **argv)
 	for (i = 0; !nr_sweeps && i < ARRAY_SIZE(verbs); i++)
 		for (j = 0; j < ARRAY_SIZE(kinds); j++)
 			add(&verbs[i], &kinds[j], 1, ~0UL);
-	memset(image, 0, sizeof(image));
+	image = mmap(NULL, IMAGE, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (image == MAP_FAILED || madvise(image, IMAGE, MADV_DONTFORK))
+		ksft_exit_fail_msg("no memory for an image: %s\n", strerror(errno));
 	begin_injecting();
 	for (i = 0; i < nr_sweeps; i++)
 		tests[i] = (struct ckpt_test){ ckpt_count, go_through, sweeps[i].name };

@@ -22,7 +22,7 @@ use xshell::{Shell, cmd};
 use super::{counted, median};
 use crate::exit::{Exit, Failure};
 use crate::guest::{self, DIR, Kernel};
-use crate::kernel::{Arch, Base, Config, Series, build};
+use crate::kernel::{Arch, Base, Config, Flavour, Series, build};
 use crate::probe::Accelerator;
 use crate::progress::{Bar, Unit};
 use crate::{cmd, setup, workload};
@@ -198,7 +198,14 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
     let criu = args.criu.as_deref().map(criu).transpose()?;
     setup::ensure()?;
     let workload = workload::build("workload")?;
-    let built = build::ensure(base, &Config::of(Series::Ckpt, Arch::Qemu))?;
+    let config = Config {
+        flavour: match criu {
+            Some(_) => Flavour::Peers,
+            None => Flavour::Default,
+        },
+        ..Config::of(Series::Ckpt, Arch::Qemu)
+    };
+    let built = build::ensure(base, &config)?;
     let found = measure(args, &Kernel::from(built), &workload, criu.as_deref())?;
 
     let comparisons = compare(&found)?;
