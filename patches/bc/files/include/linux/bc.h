@@ -25,6 +25,14 @@ enum bc_resource {
 	BC_NR_RESOURCES,
 };
 
+/* How hard a request is to refuse; decided by the site that makes it. */
+enum bc_severity {
+	/* An ordinary request: refused above the barrier. */
+	BC_STRICT,
+	/* Its refusal would do harm: refused above the limit. */
+	BC_LENIENT,
+};
+
 struct bc_cgroup;
 
 #ifdef CONFIG_CGROUP_BC
@@ -51,6 +59,8 @@ struct bc_cgroup {
 	bool stocked;
 	/* Held until what a recall found is back. */
 	struct mutex recall_lock;
+	/* A recall for someone who could not wait for it. */
+	struct work_struct recall;
 	struct rcu_work close;
 	struct cgroup_file events_file;
 	struct cgroup_file events_local_file;
@@ -60,6 +70,13 @@ extern struct static_key_false_deferred bc_enabled_key;
 
 struct bc_cgroup *__bc_charge(struct bc_cgroup *bc, enum bc_resource res);
 void __bc_uncharge(struct bc_cgroup *bc, unsigned long res);
+int __bc_charge_task(struct bc_cgroup **owner, enum bc_resource res, struct task_struct *task,
+		     enum bc_severity severity, bool final);
+int __bc_charge_like(struct bc_cgroup **owner, enum bc_resource res, struct bc_cgroup *bc);
+int __bc_charge_nr(struct bc_cgroup **owner, enum bc_resource res, unsigned int nr);
+int bc_charge_to(struct bc_cgroup *bc, enum bc_resource res, unsigned int nr);
+void __bc_uncharge_nr(struct bc_cgroup *bc, enum bc_resource res, unsigned int nr);
+void __bc_recall(enum bc_resource res);
 
 /**
  * bc_charge - charge one unit to the container of the current task
@@ -109,6 +126,79 @@ static __always_inline void bc_uncharge(struct bc_cgroup *bc, enum bc_resource r
 	/* The rest is out of line, so that the caller stays small enough to be inlined itself. */
 	if (bc)
 		__bc_uncharge(bc, res);
+}
+
+/**
+ * bc_charge_task - charge one unit to the container of any task, and do not sleep
+ * @owner: where the object keeps who pays, as bc_charge() leaves it
+ * @res: what is asked for
+ * @task: who gets the object; something keeps it from being released
+ * @severity: which setting refuses it
+ *
+ * May refuse early, by at most what other CPUs have in stock, which it has sent back then.
+ *
+ * Context: any but NMI.
+ * Return: 0, or the resource's errno when it was refused.
+ */
+static __always_inline int bc_charge_task(struct bc_cgroup **owner, enum bc_resource res,
+					  struct task_struct *task, enum bc_severity severity)
+{
+	*owner = NULL;
+	if (!static_branch_unlikely(&bc_enabled_key.key))
+		return 0;
+	return __bc_charge_task(owner, res, task, severity, true);
+}
+
+/**
+ * bc_charge_like - charge one unit to who pays for another object, and do not sleep
+ * @owner: where the object keeps who pays, as bc_charge() leaves it
+ * @res: what is asked for
+ * @bc: who pays for the other object, which stays meanwhile
+ *
+ * Strict; as exact as bc_charge_task().
+ *
+ * Context: any but NMI.
+ * Return: 0, or the resource's errno when it was refused.
+ */
+static __always_inline int bc_charge_like(struct bc_cgroup **owner, enum bc_resource res,
+					  struct bc_cgroup *bc)
+{
+	*owner = NULL;
+	return bc ? __bc_charge_like(owner, res, bc) : 0;
+}
+
+/**
+ * bc_charge_nr - charge several units to the container of the current task
+ * @owner: where the object keeps who pays, as bc_charge() leaves it
+ * @res: what is asked for: a resource without stock
+ * @nr: how many units
+ *
+ * Strict, exact, and does not sleep. All units are granted or none.
+ *
+ * Return: 0, or the resource's errno when it was refused.
+ */
+static __always_inline int bc_charge_nr(struct bc_cgroup **owner, enum bc_resource res,
+					unsigned int nr)
+{
+	*owner = NULL;
+	if (!static_branch_unlikely(&bc_enabled_key.key))
+		return 0;
+	return __bc_charge_nr(owner, res, nr);
+}
+
+/**
+ * bc_uncharge_nr - give several units back
+ * @bc: who pays for them
+ * @res: what they are
+ * @nr: how many
+ *
+ * Context: any but NMI.
+ */
+static __always_inline void bc_uncharge_nr(struct bc_cgroup *bc, enum bc_resource res,
+					   unsigned int nr)
+{
+	if (bc)
+		__bc_uncharge_nr(bc, res, nr);
 }
 
 static inline int bc_charge_file(struct file *file)
