@@ -40,6 +40,8 @@ pub(crate) const NR_RESOURCES: usize = bindings::bc_resource_BC_NR_RESOURCES as 
 pub(crate) const NUMPROC: usize = bindings::bc_resource_BC_NUMPROC as usize;
 /// Index of numfile.
 pub(crate) const NUMFILE: usize = bindings::bc_resource_BC_NUMFILE as usize;
+/// Index of numpty.
+pub(crate) const NUMPTY: usize = bindings::bc_resource_BC_NUMPTY as usize;
 
 /// `struct bc_cgroup`.
 ///

@@ -7,7 +7,8 @@ use crate::ffi;
 use kernel::{
     error::code::{
         EAGAIN,
-        ENFILE, //
+        ENFILE,
+        ENOSPC, //
     },
     prelude::*, //
 };
@@ -40,6 +41,12 @@ const TABLE: [Resource; NR] = [
         name: c"numfile",
         errno: ENFILE,
         stock: 8,
+    },
+    Resource {
+        index: ffi::NUMPTY,
+        name: c"numpty",
+        errno: ENOSPC,
+        stock: 0,
     },
 ];
 

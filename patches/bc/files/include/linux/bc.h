@@ -16,12 +16,14 @@
 #include <linux/mutex_types.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
+#include <linux/tty.h>
 #include <linux/workqueue_types.h>
 
 /* Each has a row of the same name in kernel/cgroup/bc/resource.rs. */
 enum bc_resource {
 	BC_NUMPROC,
 	BC_NUMFILE,
+	BC_NUMPTY,
 	BC_NR_RESOURCES,
 };
 
@@ -211,6 +213,28 @@ static inline void bc_uncharge_file(struct file *file)
 	bc_uncharge(file->f_bc, BC_NUMFILE);
 }
 
+static inline int bc_charge_pty(struct bc_cgroup **owner)
+{
+	return bc_charge_nr(owner, BC_NUMPTY, 1);
+}
+
+/* Either end may be the last one that is closed. */
+static inline void bc_own_pty(struct tty_struct *master, struct bc_cgroup *owner)
+{
+	master->bc = owner;
+	master->link->bc = owner;
+}
+
+static inline void bc_uncharge_pty(struct bc_cgroup *owner)
+{
+	bc_uncharge_nr(owner, BC_NUMPTY, 1);
+}
+
+static inline void bc_close_pty(struct tty_struct *tty)
+{
+	bc_uncharge_pty(tty->bc);
+}
+
 #else /* !CONFIG_CGROUP_BC */
 
 static inline int bc_charge_file(struct file *file)
@@ -219,6 +243,15 @@ static inline int bc_charge_file(struct file *file)
 }
 
 static inline void bc_uncharge_file(struct file *file) { }
+
+static inline int bc_charge_pty(struct bc_cgroup **owner)
+{
+	return 0;
+}
+
+static inline void bc_own_pty(struct tty_struct *master, struct bc_cgroup *owner) { }
+static inline void bc_uncharge_pty(struct bc_cgroup *owner) { }
+static inline void bc_close_pty(struct tty_struct *tty) { }
 
 #endif /* CONFIG_CGROUP_BC */
 
