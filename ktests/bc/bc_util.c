@@ -66,6 +66,7 @@ static pthread_cond_t threads_wake = PTHREAD_COND_INITIALIZER;
 static const char * const objects[] = {
 	NUMFILE,
 	NUMPTY,
+	NUMFLOCK,
 };
 
 static const char *skip_reason;

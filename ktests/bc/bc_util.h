@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #define NUMFILE		"numfile"
+#define NUMFLOCK	"numflock"
 #define NUMPROC		"numproc"
 #define NUMPTY		"numpty"
 

@@ -42,6 +42,8 @@ pub(crate) const NUMPROC: usize = bindings::bc_resource_BC_NUMPROC as usize;
 pub(crate) const NUMFILE: usize = bindings::bc_resource_BC_NUMFILE as usize;
 /// Index of numpty.
 pub(crate) const NUMPTY: usize = bindings::bc_resource_BC_NUMPTY as usize;
+/// Index of numflock.
+pub(crate) const NUMFLOCK: usize = bindings::bc_resource_BC_NUMFLOCK as usize;
 
 /// `struct bc_cgroup`.
 ///

@@ -8,6 +8,7 @@ use kernel::{
     error::code::{
         EAGAIN,
         ENFILE,
+        ENOLCK,
         ENOSPC, //
     },
     prelude::*, //
@@ -47,6 +48,12 @@ const TABLE: [Resource; NR] = [
         name: c"numpty",
         errno: ENOSPC,
         stock: 0,
+    },
+    Resource {
+        index: ffi::NUMFLOCK,
+        name: c"numflock",
+        errno: ENOLCK,
+        stock: 8,
     },
 ];
 

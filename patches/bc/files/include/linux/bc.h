@@ -11,6 +11,7 @@
 
 #include <linux/cgroup.h>
 #include <linux/err.h>
+#include <linux/filelock.h>
 #include <linux/fs.h>
 #include <linux/jump_label_ratelimit.h>
 #include <linux/mutex_types.h>
@@ -24,6 +25,7 @@ enum bc_resource {
 	BC_NUMPROC,
 	BC_NUMFILE,
 	BC_NUMPTY,
+	BC_NUMFLOCK,
 	BC_NR_RESOURCES,
 };
 
@@ -235,6 +237,39 @@ static inline void bc_close_pty(struct tty_struct *tty)
 	bc_uncharge_pty(tty->bc);
 }
 
+/*
+ * Charges a lock that is about to be inserted, under a spinlock. @final: all that is in stock was
+ * recalled, so that a refusal is one. The lock is new, or was charged before that recall.
+ */
+static inline int bc_charge_flock(struct file_lock *fl, enum bc_severity severity, bool final)
+{
+	if (!static_branch_unlikely(&bc_enabled_key.key) || fl->c.flc_bc)
+		return 0;
+	return __bc_charge_task(&fl->c.flc_bc, BC_NUMFLOCK, current, severity, final);
+}
+
+/* One lock takes another's place: nothing is asked for. */
+static inline void bc_replace_flock(struct file_lock *new, struct file_lock *old)
+{
+	if (!new->c.flc_bc)
+		swap(new->c.flc_bc, old->c.flc_bc);
+}
+
+static inline void bc_uncharge_flock(struct file_lock *fl)
+{
+	bc_uncharge(fl->c.flc_bc, BC_NUMFLOCK);
+}
+
+/* Whether a lock that was not charged is worth another try; sleeps. */
+static inline bool bc_retry_flock(int error, bool *final)
+{
+	if (!static_branch_unlikely(&bc_enabled_key.key) || error != -ENOLCK || *final)
+		return false;
+	__bc_recall(BC_NUMFLOCK);
+	*final = true;
+	return true;
+}
+
 #else /* !CONFIG_CGROUP_BC */
 
 static inline int bc_charge_file(struct file *file)
@@ -252,6 +287,19 @@ static inline int bc_charge_pty(struct bc_cgroup **owner)
 static inline void bc_own_pty(struct tty_struct *master, struct bc_cgroup *owner) { }
 static inline void bc_uncharge_pty(struct bc_cgroup *owner) { }
 static inline void bc_close_pty(struct tty_struct *tty) { }
+
+static inline int bc_charge_flock(struct file_lock *fl, enum bc_severity severity, bool final)
+{
+	return 0;
+}
+
+static inline void bc_replace_flock(struct file_lock *new, struct file_lock *old) { }
+static inline void bc_uncharge_flock(struct file_lock *fl) { }
+
+static inline bool bc_retry_flock(int error, bool *final)
+{
+	return false;
+}
 
 #endif /* CONFIG_CGROUP_BC */
 
