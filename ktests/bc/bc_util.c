@@ -5,12 +5,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -67,6 +69,8 @@ static const char * const objects[] = {
 	NUMFILE,
 	NUMPTY,
 	NUMFLOCK,
+	NUMTCPSOCK,
+	NUMOTHERSOCK,
 };
 
 static const char *skip_reason;
@@ -407,6 +411,11 @@ long bc_self_keep(int fd)
 int bc_self_newest(void)
 {
 	return self.nr_files ? self.files[self.nr_files - 1] : -1;
+}
+
+int bc_self_oldest(void)
+{
+	return self.nr_files ? self.files[0] : -1;
 }
 
 long bc_self_open(long nr, const char *text __maybe_unused)
@@ -1013,6 +1022,21 @@ bool bc_trace_differs(unsigned long id, const char *want)
 		return true;
 
 	return differs(trace_clear(), 0);
+}
+
+int bc_new_net(void)
+{
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int ret, sock;
+
+	if (unshare(CLONE_NEWNET))
+		return -errno;
+	sock = socket(AF_UNIX, SOCK_DGRAM, 0);
+	if (sock < 0)
+		return -errno;
+	ret = ioctl(sock, SIOCSIFFLAGS, &lo) ? -errno : 0;
+	close(sock);
+	return ret;
 }
 
 /* The program */

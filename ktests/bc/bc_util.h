@@ -9,8 +9,10 @@
 
 #define NUMFILE		"numfile"
 #define NUMFLOCK	"numflock"
+#define NUMOTHERSOCK	"numothersock"
 #define NUMPROC		"numproc"
 #define NUMPTY		"numpty"
+#define NUMTCPSOCK	"numtcpsock"
 
 /* What bc_value() makes of the token "max", and of a value that is not there. */
 #define BC_MAX	LONG_MAX
@@ -160,6 +162,7 @@ int bc_give(struct bc_agent *agent, int fd);
 /* For what runs inside an agent. */
 long bc_self_keep(int fd);
 int bc_self_newest(void);
+int bc_self_oldest(void);
 long bc_self_open(long nr, const char *text);
 long bc_self_close(long nr, const char *text);
 long bc_self_close_first(long nr, const char *text);
@@ -195,6 +198,9 @@ void bc_trace_end(void);
  * it is emptied for the next one.
  */
 bool bc_trace_differs(unsigned long id, const char *want);
+
+/* A network namespace of its own for the caller, with a loopback device. */
+int bc_new_net(void);
 
 /* The CPUs that the tests run on; the nth of them, modulo. */
 int bc_cpus(void);

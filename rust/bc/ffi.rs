@@ -44,6 +44,10 @@ pub(crate) const NUMFILE: usize = bindings::bc_resource_BC_NUMFILE as usize;
 pub(crate) const NUMPTY: usize = bindings::bc_resource_BC_NUMPTY as usize;
 /// Index of numflock.
 pub(crate) const NUMFLOCK: usize = bindings::bc_resource_BC_NUMFLOCK as usize;
+/// Index of numtcpsock.
+pub(crate) const NUMTCPSOCK: usize = bindings::bc_resource_BC_NUMTCPSOCK as usize;
+/// Index of numothersock.
+pub(crate) const NUMOTHERSOCK: usize = bindings::bc_resource_BC_NUMOTHERSOCK as usize;
 
 /// `struct bc_cgroup`.
 ///

@@ -9,6 +9,7 @@ use kernel::{
         EAGAIN,
         ENFILE,
         ENOLCK,
+        ENOMEM,
         ENOSPC, //
     },
     prelude::*, //
@@ -53,6 +54,18 @@ const TABLE: [Resource; NR] = [
         index: ffi::NUMFLOCK,
         name: c"numflock",
         errno: ENOLCK,
+        stock: 8,
+    },
+    Resource {
+        index: ffi::NUMTCPSOCK,
+        name: c"numtcpsock",
+        errno: ENOMEM,
+        stock: 8,
+    },
+    Resource {
+        index: ffi::NUMOTHERSOCK,
+        name: c"numothersock",
+        errno: ENOMEM,
         stock: 8,
     },
 ];
