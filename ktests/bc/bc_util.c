@@ -71,6 +71,7 @@ static const char * const objects[] = {
 	NUMFLOCK,
 	NUMTCPSOCK,
 	NUMOTHERSOCK,
+	NUMSIGINFO,
 };
 
 static const char *skip_reason;

@@ -12,6 +12,7 @@
 #define NUMOTHERSOCK	"numothersock"
 #define NUMPROC		"numproc"
 #define NUMPTY		"numpty"
+#define NUMSIGINFO	"numsiginfo"
 #define NUMTCPSOCK	"numtcpsock"
 
 /* What bc_value() makes of the token "max", and of a value that is not there. */

@@ -48,6 +48,8 @@ pub(crate) const NUMFLOCK: usize = bindings::bc_resource_BC_NUMFLOCK as usize;
 pub(crate) const NUMTCPSOCK: usize = bindings::bc_resource_BC_NUMTCPSOCK as usize;
 /// Index of numothersock.
 pub(crate) const NUMOTHERSOCK: usize = bindings::bc_resource_BC_NUMOTHERSOCK as usize;
+/// Index of numsiginfo.
+pub(crate) const NUMSIGINFO: usize = bindings::bc_resource_BC_NUMSIGINFO as usize;
 
 /// `struct bc_cgroup`.
 ///

@@ -68,6 +68,12 @@ const TABLE: [Resource; NR] = [
         errno: ENOMEM,
         stock: 8,
     },
+    Resource {
+        index: ffi::NUMSIGINFO,
+        name: c"numsiginfo",
+        errno: EAGAIN,
+        stock: 8,
+    },
 ];
 
 /// All resources, in the order in which the interface files show them.

@@ -17,6 +17,7 @@
 #include <linux/mutex_types.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
+#include <linux/signal_types.h>
 #include <linux/tty.h>
 #include <linux/workqueue_types.h>
 
@@ -28,6 +29,7 @@ enum bc_resource {
 	BC_NUMFLOCK,
 	BC_NUMTCPSOCK,
 	BC_NUMOTHERSOCK,
+	BC_NUMSIGINFO,
 	BC_NR_RESOURCES,
 };
 
@@ -272,6 +274,22 @@ static inline bool bc_retry_flock(int error, bool *final)
 	return true;
 }
 
+/* The receiver pays. A signal that must not fail is refused by the limit, and goes without @q. */
+static inline int bc_charge_sigqueue(struct sigqueue *q, struct task_struct *t, bool must_queue)
+{
+	return bc_charge_task(&q->bc, BC_NUMSIGINFO, t, must_queue ? BC_LENIENT : BC_STRICT);
+}
+
+static inline int bc_charge_timer(struct sigqueue *q)
+{
+	return bc_charge(&q->bc, BC_NUMSIGINFO);
+}
+
+static inline void bc_uncharge_sigqueue(struct sigqueue *q)
+{
+	bc_uncharge(q->bc, BC_NUMSIGINFO);
+}
+
 #else /* !CONFIG_CGROUP_BC */
 
 static inline int bc_charge_file(struct file *file)
@@ -302,6 +320,18 @@ static inline bool bc_retry_flock(int error, bool *final)
 {
 	return false;
 }
+
+static inline int bc_charge_sigqueue(struct sigqueue *q, struct task_struct *t, bool must_queue)
+{
+	return 0;
+}
+
+static inline int bc_charge_timer(struct sigqueue *q)
+{
+	return 0;
+}
+
+static inline void bc_uncharge_sigqueue(struct sigqueue *q) { }
 
 #endif /* CONFIG_CGROUP_BC */
 
