@@ -72,6 +72,7 @@ static const char * const objects[] = {
 	NUMTCPSOCK,
 	NUMOTHERSOCK,
 	NUMSIGINFO,
+	NUMIPTENT,
 };
 
 static const char *skip_reason;

@@ -9,6 +9,7 @@
 
 #define NUMFILE		"numfile"
 #define NUMFLOCK	"numflock"
+#define NUMIPTENT	"numiptent"
 #define NUMOTHERSOCK	"numothersock"
 #define NUMPROC		"numproc"
 #define NUMPTY		"numpty"

@@ -50,6 +50,8 @@ pub(crate) const NUMTCPSOCK: usize = bindings::bc_resource_BC_NUMTCPSOCK as usiz
 pub(crate) const NUMOTHERSOCK: usize = bindings::bc_resource_BC_NUMOTHERSOCK as usize;
 /// Index of numsiginfo.
 pub(crate) const NUMSIGINFO: usize = bindings::bc_resource_BC_NUMSIGINFO as usize;
+/// Index of numiptent.
+pub(crate) const NUMIPTENT: usize = bindings::bc_resource_BC_NUMIPTENT as usize;
 
 /// `struct bc_cgroup`.
 ///

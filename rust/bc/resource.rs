@@ -74,6 +74,12 @@ const TABLE: [Resource; NR] = [
         errno: EAGAIN,
         stock: 8,
     },
+    Resource {
+        index: ffi::NUMIPTENT,
+        name: c"numiptent",
+        errno: ENOMEM,
+        stock: 0,
+    },
 ];
 
 /// All resources, in the order in which the interface files show them.
