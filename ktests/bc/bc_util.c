@@ -5,13 +5,16 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -27,6 +30,10 @@
 #define SELF_THREADS	64
 #define MOST_CPUS	16
 #define THREAD_STACK	(256 * 1024)
+
+#define TRACEFS		"/sys/kernel/tracing"
+#define RECORD_CMD	TRACEFS "/options/record-cmd"
+#define INSTANCE	TRACEFS "/instances/bc_selftest"
 
 struct order {
 	bc_fn fn;
@@ -56,6 +63,17 @@ static struct {
 
 static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t threads_wake = PTHREAD_COND_INITIALIZER;
+
+/* All resources but for processes. */
+static const char * const objects[] = {
+	NUMFILE,
+	NUMPTY,
+	NUMFLOCK,
+	NUMTCPSOCK,
+	NUMOTHERSOCK,
+	NUMSIGINFO,
+	NUMIPTENT,
+};
 
 static const char *skip_reason;
 static cpu_set_t cpus_at_start;
@@ -321,9 +339,16 @@ int bc_remove(char *cgroup, int result)
 	if (!cgroup)
 		return result;
 
-	if (result == KSFT_PASS && bc_has(cgroup, "bc.current") &&
-	    (unsettled(cgroup, NUMPROC, 0) || unsettled(cgroup, NUMFILE, 0)))
-		result = KSFT_FAIL;
+	if (result == KSFT_PASS && bc_has(cgroup, "bc.current")) {
+		if (unsettled(cgroup, NUMPROC, 0))
+			result = KSFT_FAIL;
+		/* What is nothing already needs no second look. */
+		for (i = 0; i < (int)ARRAY_SIZE(objects); i++) {
+			if (bc_held(cgroup, objects[i]) &&
+			    unsettled(cgroup, objects[i], 0))
+				result = KSFT_FAIL;
+		}
+	}
 
 	for (i = 0; rmdir(cgroup) && errno != ENOENT; i++) {
 		if (i == BC_POLL_TIMES) {
@@ -390,6 +415,11 @@ int bc_self_newest(void)
 	return self.nr_files ? self.files[self.nr_files - 1] : -1;
 }
 
+int bc_self_oldest(void)
+{
+	return self.nr_files ? self.files[0] : -1;
+}
+
 long bc_self_open(long nr, const char *text __maybe_unused)
 {
 	long i;
@@ -412,7 +442,7 @@ long bc_self_close(long nr, const char *text __maybe_unused)
 	return i;
 }
 
-static long self_close_first(long nr, const char *text __maybe_unused)
+long bc_self_close_first(long nr, const char *text __maybe_unused)
 {
 	long i;
 
@@ -799,7 +829,7 @@ long bc_close(struct bc_agent *agent, long nr)
 
 long bc_close_first(struct bc_agent *agent, long nr)
 {
-	return bc_call(agent, self_close_first, nr, NULL);
+	return bc_call(agent, bc_self_close_first, nr, NULL);
 }
 
 long bc_fork(struct bc_agent *agent, long nr)
@@ -910,6 +940,107 @@ int bc_cpu(int nth)
 	return 0;
 }
 
+/* Refusals in a trace buffer */
+
+/*
+ * Makes an instance that records no names of tasks, as the option says at that
+ * moment: the event has the name, and recording patches the scheduler.
+ */
+static int trace_instance(void)
+{
+	int ret, fd = open(RECORD_CMD, O_RDONLY | O_CLOEXEC);
+	char was[2] = "";
+
+	if (fd < 0)
+		return -errno;
+	ret = read(fd, was, 1) == 1 ? bc_write_path(RECORD_CMD, "0") : -EIO;
+	close(fd);
+	if (ret)
+		return ret;
+
+	if (mkdir(INSTANCE, 0755))
+		ret = -errno;
+	return bc_write_path(RECORD_CMD, was) ?: ret;
+}
+
+int bc_trace_start(void)
+{
+	if (access(TRACEFS "/events", F_OK))
+		mount("tracefs", TRACEFS, "tracefs", 0, NULL);
+	if (access(TRACEFS "/events/bc/bc_refuse", F_OK))
+		return bc_skip("no tracepoint bc:bc_refuse in tracefs");
+
+	rmdir(INSTANCE);
+	if (trace_instance() ||
+	    bc_write_path(INSTANCE "/events/bc/bc_refuse/enable", "1")) {
+		ksft_perror(INSTANCE);
+		return KSFT_FAIL;
+	}
+
+	return KSFT_PASS;
+}
+
+static int trace_clear(void)
+{
+	int fd = open(INSTANCE "/trace", O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	return fd < 0 ? -errno : close(fd);
+}
+
+void bc_trace_end(void)
+{
+	if (access(INSTANCE, F_OK))
+		return;
+
+	bc_write_path(INSTANCE "/events/bc/bc_refuse/enable", "0");
+	rmdir(INSTANCE);
+}
+
+bool bc_trace_differs(unsigned long id, const char *want)
+{
+	static char buf[64 * 1024];
+	char *line, *state, *event;
+	char prefix[64];
+	int nr = 0;
+
+	if (differs(bc_read(INSTANCE "/trace", buf, sizeof(buf)) > 0, true))
+		return true;
+
+	snprintf(prefix, sizeof(prefix), "bc_refuse: cgroup=%lu ", id);
+	for (line = strtok_r(buf, "\n", &state); line;
+	     line = strtok_r(NULL, "\n", &state)) {
+		event = line[0] == '#' ? NULL : strstr(line, prefix);
+		if (!event)
+			continue;
+		nr++;
+		event += strlen("bc_refuse: ");
+		if (differs(strcmp(event, want), 0)) {
+			ksft_print_msg("got  \"%s\"\n", event);
+			ksft_print_msg("want \"%s\"\n", want);
+			return true;
+		}
+	}
+	if (differs(nr, 1))
+		return true;
+
+	return differs(trace_clear(), 0);
+}
+
+int bc_new_net(void)
+{
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int ret, sock;
+
+	if (unshare(CLONE_NEWNET))
+		return -errno;
+	sock = socket(AF_UNIX, SOCK_DGRAM, 0);
+	if (sock < 0)
+		return -errno;
+	ret = ioctl(sock, SIOCSIFFLAGS, &lo) ? -errno : 0;
+	close(sock);
+	return ret;
+}
+
 /* The program */
 
 int bc_skip(const char *reason)
@@ -987,7 +1118,8 @@ int bc_main(const struct bc_test *tests, size_t nr)
 		int ret;
 
 		skip_reason = "no reason given";
-		ret = tests[i].fn(root);
+		ret = tests[i].fn ? tests[i].fn(root) :
+			tests[i].of_kind(root, tests[i].kind);
 		bc_reap();
 		if (ret == KSFT_PASS && lingers(root, dying))
 			ret = KSFT_FAIL;

@@ -7,8 +7,14 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define NUMFILE	"numfile"
-#define NUMPROC	"numproc"
+#define NUMFILE		"numfile"
+#define NUMFLOCK	"numflock"
+#define NUMIPTENT	"numiptent"
+#define NUMOTHERSOCK	"numothersock"
+#define NUMPROC		"numproc"
+#define NUMPTY		"numpty"
+#define NUMSIGINFO	"numsiginfo"
+#define NUMTCPSOCK	"numtcpsock"
 
 /* What bc_value() makes of the token "max", and of a value that is not there. */
 #define BC_MAX	LONG_MAX
@@ -24,9 +30,14 @@
 #define BC_POLL_USEC	(10 * 1000)
 #define BC_POLL_TIMES	3000
 
+struct bc_kind;
+
 struct bc_test {
 	int (*fn)(const char *root);
 	const char *name;
+	/* Instead of the function above: a test of a kind of objects. */
+	int (*of_kind)(const char *root, const struct bc_kind *kind);
+	const struct bc_kind *kind;
 };
 
 /* The whole of a test program: checks for the controller, runs all tests. */
@@ -153,8 +164,10 @@ int bc_give(struct bc_agent *agent, int fd);
 /* For what runs inside an agent. */
 long bc_self_keep(int fd);
 int bc_self_newest(void);
+int bc_self_oldest(void);
 long bc_self_open(long nr, const char *text);
 long bc_self_close(long nr, const char *text);
+long bc_self_close_first(long nr, const char *text);
 long bc_self_fork(long nr, const char *text);
 long bc_self_pin(long cpu);
 
@@ -175,6 +188,21 @@ void bc_gather(void);
 /* In agents: wait for the others. In the program: let that many agents go. */
 void bc_meet(void);
 int bc_release(int nr);
+
+/*
+ * A trace buffer of its own, with nothing but refusals in it: KSFT_PASS, or
+ * what the test is to return.
+ */
+int bc_trace_start(void);
+void bc_trace_end(void);
+/*
+ * The buffer must hold one refusal of that cgroup, which reads like this. Then
+ * it is emptied for the next one.
+ */
+bool bc_trace_differs(unsigned long id, const char *want);
+
+/* A network namespace of its own for the caller, with a loopback device. */
+int bc_new_net(void);
 
 /* The CPUs that the tests run on; the nth of them, modulo. */
 int bc_cpus(void);

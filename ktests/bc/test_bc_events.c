@@ -9,17 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "kselftest.h"
 #include "cgroup_util.h"
 #include "bc_util.h"
 
-#define TRACEFS		"/sys/kernel/tracing"
-#define RECORD_CMD	TRACEFS "/options/record-cmd"
-#define INSTANCE	TRACEFS "/instances/bc_selftest"
 #define POLL_MSEC	30000
 
 /* Each refusal is counted once, by what refused it, and for its resource. */
@@ -205,95 +200,6 @@ cleanup:
 	return bc_remove(parent, ret);
 }
 
-/*
- * Makes an instance that records no names of tasks, as the option says at that
- * moment: the event has the name, and recording patches the scheduler.
- */
-static int trace_instance(void)
-{
-	int ret, fd = open(RECORD_CMD, O_RDONLY | O_CLOEXEC);
-	char was[2] = "";
-
-	if (fd < 0)
-		return -errno;
-	ret = read(fd, was, 1) == 1 ? bc_write_path(RECORD_CMD, "0") : -EIO;
-	close(fd);
-	if (ret)
-		return ret;
-
-	if (mkdir(INSTANCE, 0755))
-		ret = -errno;
-	return bc_write_path(RECORD_CMD, was) ?: ret;
-}
-
-/* A trace buffer of its own, with nothing but refusals in it. */
-static int trace_start(void)
-{
-	if (access(TRACEFS "/events", F_OK))
-		mount("tracefs", TRACEFS, "tracefs", 0, NULL);
-	if (access(TRACEFS "/events/bc/bc_refuse", F_OK))
-		return bc_skip("no tracepoint bc:bc_refuse in tracefs");
-
-	rmdir(INSTANCE);
-	if (trace_instance() ||
-	    bc_write_path(INSTANCE "/events/bc/bc_refuse/enable", "1")) {
-		ksft_perror(INSTANCE);
-		return KSFT_FAIL;
-	}
-
-	return KSFT_PASS;
-}
-
-static int trace_clear(void)
-{
-	int fd = open(INSTANCE "/trace", O_WRONLY | O_TRUNC | O_CLOEXEC);
-
-	return fd < 0 ? -errno : close(fd);
-}
-
-static void trace_end(void)
-{
-	if (access(INSTANCE, F_OK))
-		return;
-
-	bc_write_path(INSTANCE "/events/bc/bc_refuse/enable", "0");
-	rmdir(INSTANCE);
-}
-
-/*
- * The buffer must hold one refusal of that cgroup, which reads like this. Then
- * it is emptied for the next one.
- */
-static bool trace_differs(unsigned long id, const char *want)
-{
-	static char buf[64 * 1024];
-	char *line, *state, *event;
-	char prefix[64];
-	int nr = 0;
-
-	if (differs(bc_read(INSTANCE "/trace", buf, sizeof(buf)) > 0, true))
-		return true;
-
-	snprintf(prefix, sizeof(prefix), "bc_refuse: cgroup=%lu ", id);
-	for (line = strtok_r(buf, "\n", &state); line;
-	     line = strtok_r(NULL, "\n", &state)) {
-		event = line[0] == '#' ? NULL : strstr(line, prefix);
-		if (!event)
-			continue;
-		nr++;
-		event += strlen("bc_refuse: ");
-		if (differs(strcmp(event, want), 0)) {
-			ksft_print_msg("got  \"%s\"\n", event);
-			ksft_print_msg("want \"%s\"\n", want);
-			return true;
-		}
-	}
-	if (differs(nr, 1))
-		return true;
-
-	return differs(trace_clear(), 0);
-}
-
 /* The tracepoint says who was refused what, by which setting, and where. */
 static int test_events_trace(const char *root)
 {
@@ -303,7 +209,7 @@ static int test_events_trace(const char *root)
 	int ret, pid;
 	char want[256];
 
-	ret = trace_start();
+	ret = bc_trace_start();
 	if (ret != KSFT_PASS)
 		goto cleanup;
 	ret = KSFT_FAIL;
@@ -327,7 +233,7 @@ static int test_events_trace(const char *root)
 	snprintf(want, sizeof(want),
 		 "cgroup=%lu resource=numfile requested=1 held=3 barrier=3 limit=5 refused_by=high at=%lu level=2 comm=bc_agent pid=%d",
 		 below, below, pid);
-	if (trace_differs(below, want))
+	if (bc_trace_differs(below, want))
 		goto cleanup;
 
 	/* By its limit. */
@@ -337,7 +243,7 @@ static int test_events_trace(const char *root)
 	snprintf(want, sizeof(want),
 		 "cgroup=%lu resource=numfile requested=1 held=5 barrier=10 limit=5 refused_by=max at=%lu level=2 comm=bc_agent pid=%d",
 		 below, below, pid);
-	if (trace_differs(below, want))
+	if (bc_trace_differs(below, want))
 		goto cleanup;
 
 	/* By the parent. */
@@ -350,7 +256,7 @@ static int test_events_trace(const char *root)
 	snprintf(want, sizeof(want),
 		 "cgroup=%lu resource=numfile requested=1 held=7 barrier=7 limit=9 refused_by=high at=%lu level=1 comm=bc_agent pid=%d",
 		 below, above, pid);
-	if (trace_differs(below, want))
+	if (bc_trace_differs(below, want))
 		goto cleanup;
 
 	/* A process. */
@@ -361,13 +267,13 @@ static int test_events_trace(const char *root)
 	snprintf(want, sizeof(want),
 		 "cgroup=%lu resource=numproc requested=1 held=2 barrier=4 limit=2 refused_by=max at=%lu level=2 comm=bc_agent pid=%d",
 		 below, below, pid);
-	if (trace_differs(below, want))
+	if (bc_trace_differs(below, want))
 		goto cleanup;
 
 	ret = KSFT_PASS;
 
 cleanup:
-	trace_end();
+	bc_trace_end();
 	bc_stop(agent);
 	ret = bc_remove(child, ret);
 	return bc_remove(parent, ret);

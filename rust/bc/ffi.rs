@@ -12,7 +12,8 @@ use crate::{
     },
     limits::{
         Setting,
-        Settings, //
+        Settings,
+        Severity, //
     },
     numproc,
     resource::{
@@ -39,6 +40,18 @@ pub(crate) const NR_RESOURCES: usize = bindings::bc_resource_BC_NR_RESOURCES as 
 pub(crate) const NUMPROC: usize = bindings::bc_resource_BC_NUMPROC as usize;
 /// Index of numfile.
 pub(crate) const NUMFILE: usize = bindings::bc_resource_BC_NUMFILE as usize;
+/// Index of numpty.
+pub(crate) const NUMPTY: usize = bindings::bc_resource_BC_NUMPTY as usize;
+/// Index of numflock.
+pub(crate) const NUMFLOCK: usize = bindings::bc_resource_BC_NUMFLOCK as usize;
+/// Index of numtcpsock.
+pub(crate) const NUMTCPSOCK: usize = bindings::bc_resource_BC_NUMTCPSOCK as usize;
+/// Index of numothersock.
+pub(crate) const NUMOTHERSOCK: usize = bindings::bc_resource_BC_NUMOTHERSOCK as usize;
+/// Index of numsiginfo.
+pub(crate) const NUMSIGINFO: usize = bindings::bc_resource_BC_NUMSIGINFO as usize;
+/// Index of numiptent.
+pub(crate) const NUMIPTENT: usize = bindings::bc_resource_BC_NUMIPTENT as usize;
 
 /// `struct bc_cgroup`.
 ///
@@ -71,11 +84,10 @@ impl Head {
         unsafe { parent.cast::<Bc>().as_ref() }
     }
 
-    /// Takes `nr` references, one for each unit that goes into a stock.
-    pub(crate) fn get_many(&self, nr: i32) {
+    /// Takes `nr` references, one for each unit that goes into a stock or an object.
+    pub(crate) fn get_many(&self, nr: u32) {
         // SAFETY: Who has a `&Head` has it from a css that something keeps, so the count is not 0.
-        // CAST: Stocks are not negative.
-        unsafe { bindings::css_get_many(self.css(), nr as u32) };
+        unsafe { bindings::css_get_many(self.css(), nr) };
     }
 
     /// Gives the references of `nr` units back.
@@ -116,6 +128,12 @@ impl Head {
     pub(crate) fn stock_recall(&self, hotplug: bool) {
         // SAFETY: The css stays for `&self`; cgroups without a stock are passed over.
         unsafe { bindings::bc_stock_recall(self.as_ptr(), hotplug) };
+    }
+
+    /// [`Head::stock_recall`] of another task, soon; does not sleep.
+    pub(crate) fn stock_recall_later(&self) {
+        // SAFETY: The css stays for `&self`, and only a level with a stock refuses.
+        unsafe { bindings::bc_stock_recall_later(self.as_ptr()) };
     }
 
     /// What is in the stocks of this cgroup and all below.
@@ -341,6 +359,49 @@ pub(crate) unsafe extern "C" fn bc_advance(
     // SAFETY: By the safety requirements of this function.
     let cgroup = unsafe { bc(cgroup) };
     stock::advance(cgroup, &RESOURCES[resource as usize], cpus)
+}
+
+/// Charges units, each with a reference, or none.
+///
+/// # Safety
+///
+/// The caller keeps `cgroup`, which has a stock.
+#[export]
+pub(crate) unsafe extern "C" fn bc_grant(
+    cgroup: *mut bindings::bc_cgroup,
+    resource: bindings::bc_resource,
+    nr: c_uint,
+    severity: bindings::bc_severity,
+    is_final: bool,
+) -> c_int {
+    // SAFETY: By the safety requirements of this function.
+    let cgroup = unsafe { bc(cgroup) };
+    let severity = match severity {
+        bindings::bc_severity_BC_LENIENT => Severity::Lenient,
+        _ => Severity::Strict,
+    };
+    errno(stock::grant(
+        cgroup,
+        &RESOURCES[resource as usize],
+        nr,
+        severity,
+        is_final,
+    ))
+}
+
+/// Has the CPUs give back what stands in the way of a request.
+///
+/// # Safety
+///
+/// The caller has a reference on `cgroup`, and may sleep.
+#[export]
+pub(crate) unsafe extern "C" fn bc_make_room(
+    cgroup: *mut bindings::bc_cgroup,
+    resource: bindings::bc_resource,
+) {
+    // SAFETY: By the safety requirements of this function.
+    let cgroup = unsafe { bc(cgroup) };
+    stock::make_room(cgroup, &RESOURCES[resource as usize]);
 }
 
 /// Gives units and their references back.

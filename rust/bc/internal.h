@@ -29,6 +29,7 @@ void bc_stock_free(struct bc_cgroup *bc);
 long bc_stock_sum(struct bc_cgroup *root, enum bc_resource res);
 void bc_stock_fill(struct bc_cgroup *bc, enum bc_resource res);
 void bc_stock_recall(struct bc_cgroup *root, bool hotplug);
+void bc_stock_recall_later(struct bc_cgroup *root);
 void bc_stock_close(struct bc_cgroup *bc);
 
 /* subsys.c */
@@ -44,6 +45,9 @@ void bc_numproc_exit(struct bc_cgroup *bc);
 void bc_numproc_move(struct bc_cgroup *from, struct bc_cgroup *to);
 int bc_refill(struct bc_cgroup *bc, enum bc_resource res);
 int bc_advance(struct bc_cgroup *bc, enum bc_resource res, unsigned int cpus);
+int bc_grant(struct bc_cgroup *bc, enum bc_resource res, unsigned int nr,
+	     enum bc_severity severity, bool final);
+void bc_make_room(struct bc_cgroup *bc, enum bc_resource res);
 void bc_release(struct bc_cgroup *bc, enum bc_resource res, long nr);
 
 #endif /* _BC_INTERNAL_H */

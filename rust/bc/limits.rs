@@ -12,10 +12,6 @@ pub(crate) enum Severity {
     /// An ordinary request: kept below the barrier, and the limit.
     Strict,
     /// Its refusal would hurt, such as the growth of a stack: kept below the limit only.
-    #[cfg_attr(
-        not(any(test, CONFIG_CGROUP_BC_KUNIT_TEST)),
-        expect(dead_code, reason = "for the resources of memory and locks")
-    )]
     Lenient,
     /// Cannot be refused, such as a migration.
     Forced,

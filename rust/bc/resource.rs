@@ -7,7 +7,10 @@ use crate::ffi;
 use kernel::{
     error::code::{
         EAGAIN,
-        ENFILE, //
+        ENFILE,
+        ENOLCK,
+        ENOMEM,
+        ENOSPC, //
     },
     prelude::*, //
 };
@@ -40,6 +43,42 @@ const TABLE: [Resource; NR] = [
         name: c"numfile",
         errno: ENFILE,
         stock: 8,
+    },
+    Resource {
+        index: ffi::NUMPTY,
+        name: c"numpty",
+        errno: ENOSPC,
+        stock: 0,
+    },
+    Resource {
+        index: ffi::NUMFLOCK,
+        name: c"numflock",
+        errno: ENOLCK,
+        stock: 8,
+    },
+    Resource {
+        index: ffi::NUMTCPSOCK,
+        name: c"numtcpsock",
+        errno: ENOMEM,
+        stock: 8,
+    },
+    Resource {
+        index: ffi::NUMOTHERSOCK,
+        name: c"numothersock",
+        errno: ENOMEM,
+        stock: 8,
+    },
+    Resource {
+        index: ffi::NUMSIGINFO,
+        name: c"numsiginfo",
+        errno: EAGAIN,
+        stock: 8,
+    },
+    Resource {
+        index: ffi::NUMIPTENT,
+        name: c"numiptent",
+        errno: ENOMEM,
+        stock: 0,
     },
 ];
 

@@ -9,6 +9,7 @@
 
 #include <linux/cleanup.h>
 #include <linux/cpuhotplug.h>
+#include <linux/export.h>
 #include <linux/sched/isolation.h>
 #include <linux/workqueue.h>
 
@@ -16,6 +17,7 @@
 
 /* A container that comes right after the last one has gone patches no code. */
 DEFINE_STATIC_KEY_DEFERRED_FALSE(bc_enabled_key, HZ);
+EXPORT_SYMBOL_GPL(bc_enabled_key);
 
 static struct workqueue_struct *bc_wq __ro_after_init;
 
@@ -94,6 +96,140 @@ void __bc_uncharge(struct bc_cgroup *bc, unsigned long res)
 	if (nr)
 		bc_release(bc, res, nr);
 }
+
+/* Whether this CPU has a unit in stock, which is the caller's then. Preemption is off. */
+static __always_inline bool bc_stock_take(struct bc_stock __percpu *stock, enum bc_resource res)
+{
+	if (likely(this_cpu_dec_return(stock->avail[res]) >= 0))
+		return true;
+	this_cpu_inc(stock->avail[res]);
+	return false;
+}
+
+/* Apart, so that who finds something in stock saves no registers for it. */
+static noinline int bc_charge_unstocked(struct bc_cgroup **owner, enum bc_resource res,
+					struct task_struct *task, enum bc_severity severity,
+					bool final)
+{
+	/* Another one when the task was moved meanwhile, and then possibly the root. */
+	struct bc_cgroup *bc = css_bc(task_get_css(task, bc_cgrp_id));
+	int err = 0;
+
+	if (bc->stock) {
+		err = bc_grant(bc, res, 1, severity, final);
+		if (!err)
+			*owner = bc;
+	}
+	/* Granted units have references of their own. */
+	css_put(&bc->css);
+	return err;
+}
+
+/**
+ * __bc_charge_task - bc_charge_task() when the controller is in use
+ * @owner: who pays; left alone when nobody does
+ * @res: what is asked for
+ * @task: who gets it
+ * @severity: which setting refuses it
+ * @final: a refusal is one, and not a reason to come again after a recall
+ *
+ * Return: 0, or the resource's errno.
+ */
+int __bc_charge_task(struct bc_cgroup **owner, enum bc_resource res, struct task_struct *task,
+		     enum bc_severity severity, bool final)
+{
+	struct bc_cgroup *bc;
+
+	/* As in bc_charge(): keeps the task's css, and this task on its CPU. */
+	preempt_disable();
+	bc = css_bc(task_css_check(task, bc_cgrp_id, true));
+	if (!bc->stock) {
+		preempt_enable();
+		return 0;
+	}
+	if (bc_stock_take(bc->stock, res)) {
+		*owner = bc;
+		preempt_enable();
+		return 0;
+	}
+	preempt_enable();
+	return bc_charge_unstocked(owner, res, task, severity, final);
+}
+
+/**
+ * __bc_charge_like - bc_charge_like() when somebody pays for the other object
+ * @owner: who pays
+ * @res: what is asked for
+ * @bc: who pays for the other object
+ *
+ * Return: 0, or the resource's errno.
+ */
+int __bc_charge_like(struct bc_cgroup **owner, enum bc_resource res, struct bc_cgroup *bc)
+{
+	bool stocked;
+	int err = 0;
+
+	scoped_guard(preempt)
+		stocked = bc_stock_take(bc->stock, res);
+	if (!stocked)
+		err = bc_grant(bc, res, 1, BC_STRICT, true);
+	if (!err)
+		*owner = bc;
+	return err;
+}
+
+/**
+ * __bc_charge_nr - bc_charge_nr() when the controller is in use
+ * @owner: who pays; left alone when nobody does
+ * @res: what is asked for
+ * @nr: how many units
+ *
+ * Return: 0, or the resource's errno.
+ */
+int __bc_charge_nr(struct bc_cgroup **owner, enum bc_resource res, unsigned int nr)
+{
+	struct bc_cgroup *bc = css_bc(task_get_css(current, bc_cgrp_id));
+	int err = 0;
+
+	/* The references of the units keep who pays: without any there must be nobody. */
+	if (bc->stock && nr) {
+		err = bc_grant(bc, res, nr, BC_STRICT, true);
+		if (!err)
+			*owner = bc;
+	}
+	css_put(&bc->css);
+	return err;
+}
+EXPORT_SYMBOL_GPL(__bc_charge_nr);
+
+/**
+ * bc_charge_to - charge several units to who pays for other objects
+ * @bc: who pays for them; the caller has one of them, or a reference
+ * @res: what is asked for: a resource without stock
+ * @nr: how many units
+ *
+ * As bc_charge_nr().
+ *
+ * Return: 0, or the resource's errno when it was refused.
+ */
+int bc_charge_to(struct bc_cgroup *bc, enum bc_resource res, unsigned int nr)
+{
+	return bc_grant(bc, res, nr, BC_STRICT, true);
+}
+EXPORT_SYMBOL_GPL(bc_charge_to);
+
+/**
+ * __bc_uncharge_nr - give several units back, past the stock
+ * @bc: who pays
+ * @res: what is given back
+ * @nr: how many units
+ */
+void __bc_uncharge_nr(struct bc_cgroup *bc, enum bc_resource res, unsigned int nr)
+{
+	guard(rcu)();
+	bc_release(bc, res, nr);
+}
+EXPORT_SYMBOL_GPL(__bc_uncharge_nr);
 
 /* What @root and its descendants have in stock; exact when nobody charges or uncharges. */
 long bc_stock_sum(struct bc_cgroup *root, enum bc_resource res)
@@ -213,6 +349,39 @@ void bc_stock_recall(struct bc_cgroup *root, bool hotplug)
 	cpus_read_unlock();
 }
 
+static void bc_recall_work(struct work_struct *work)
+{
+	struct bc_cgroup *bc = container_of(work, struct bc_cgroup, recall);
+
+	bc_stock_recall(bc, true);
+	css_put(&bc->css);
+}
+
+/**
+ * bc_stock_recall_later - bc_stock_recall() for who cannot wait
+ * @root: top of the subtree, at or above a cgroup that the caller has a reference on
+ */
+void bc_stock_recall_later(struct bc_cgroup *root)
+{
+	css_get(&root->css);
+	if (!queue_work(system_dfl_wq, &root->recall))
+		css_put(&root->css);
+}
+
+/**
+ * __bc_recall - have all CPUs send back what stands in the way of the current task
+ * @res: what the task was refused
+ *
+ * Sleeps until they have done it.
+ */
+void __bc_recall(enum bc_resource res)
+{
+	struct bc_cgroup *bc = css_bc(task_get_css(current, bc_cgrp_id));
+
+	bc_make_room(bc, res);
+	css_put(&bc->css);
+}
+
 /* Second half of bc_stock_close(): nobody fills the stock any more. */
 static void bc_close_work(struct work_struct *work)
 {
@@ -256,6 +425,7 @@ int bc_stock_alloc(struct bc_cgroup *bc)
 		INIT_WORK(&stock->drain, bc_drain_work);
 	}
 	mutex_init(&bc->recall_lock);
+	INIT_WORK(&bc->recall, bc_recall_work);
 	INIT_RCU_WORK(&bc->close, bc_close_work);
 	return 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How much goes into the per-CPU stocks. How they work is in
+//! Charges that find nothing in stock, and how much goes there. How stocks work is in
 //! [`kernel/cgroup/bc/stock.c`](srctree/kernel/cgroup/bc/stock.c).
 
 use crate::{
@@ -52,8 +52,51 @@ pub(crate) fn advance(bc: &Bc, resource: &Resource, cpus: u32) -> i32 {
     {
         return 0;
     }
-    bc.head.get_many(nr);
+    // CAST: No stock is negative.
+    bc.head.get_many(nr as u32);
     nr
+}
+
+/// Charges `nr` units, each with a reference, or none. Does not sleep.
+///
+/// Stock elsewhere may be what refuses it. Who is not `final` calls [`make_room`] and comes again,
+/// and until then nobody has refused anything.
+///
+/// # Errors
+///
+/// The errno of the resource; the refusal was reported if it is final.
+pub(crate) fn grant(
+    bc: &Bc,
+    resource: &Resource,
+    nr: u32,
+    severity: Severity,
+    is_final: bool,
+) -> Result {
+    if let Err(refusal) = bc.charge(resource, i64::from(nr), severity) {
+        if is_final {
+            refusal.report(bc, resource, i64::from(nr));
+            if resource.stock > 0 {
+                refusal.at.head.stock_recall_later();
+            }
+        }
+        return Err(resource.errno);
+    }
+    bc.head.get_many(nr);
+    if resource.stock > 0 {
+        bc.head.stock_fill(resource);
+    }
+    Ok(())
+}
+
+/// Recalls the stocks below the highest level that has nothing left. May sleep.
+pub(crate) fn make_room(bc: &Bc, resource: &Resource) {
+    let full = bc
+        .levels()
+        .filter(|level| level.counter(resource).headroom() == 0)
+        .last();
+    if let Some(level) = full {
+        level.head.stock_recall(false);
+    }
 }
 
 /// Gives back `nr` units that nobody uses, each with its reference.

@@ -93,8 +93,10 @@ container() {
 	done
 }
 limit() {
-	printf 'numproc 1000\\nnumfile 10000\\n' >$root/$1/bc.high
-	printf 'numproc 1100\\nnumfile 11000\\n' >$root/$1/bc.max
+	for resource in $(cut -d ' ' -f 1 $root/$1/bc.max); do
+		echo $resource 10000 >$root/$1/bc.high
+		echo $resource 11000 >$root/$1/bc.max
+	done
 }
 enter() {
 	echo $$ >$root/$1/cgroup.procs

@@ -2,14 +2,23 @@
 
 //! Operations and what they cost. Under `-icount shift=0` a nanosecond of the guest is one instruction.
 
+use std::mem;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixDatagram;
+use std::ptr;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
-use nix::fcntl::{OFlag, open};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::libc;
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socket, sockopt};
 use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, fork, getppid, pipe};
+use nix::unistd::{ForkResult, fork, getpid, getppid, pipe};
 
 use crate::clock::now;
 
@@ -24,27 +33,134 @@ pub enum Operation {
     PipeClose,
     /// fork() of a child that exits at once, and wait().
     ForkExitWait,
+    /// flock() and its undoing.
+    Flock,
+    /// A lock of fcntl() on some bytes, and its undoing.
+    FcntlLock,
+    /// socket() of TCP, and close().
+    SocketTcp,
+    /// socket() of the Unix family, and close().
+    SocketUnix,
+    /// connect(), accept() and two close().
+    ConnectAccept,
+    /// open() and close() of a pseudoterminal.
+    PtyClose,
+    /// sigqueue() to itself, and sigtimedwait().
+    SigqueueWait,
 }
 
 impl Operation {
-    fn once(self) -> Result<()> {
-        match self {
-            Self::Getppid => {
+    /// Makes what the operation needs, and returns what does it once.
+    fn prepare(self) -> Result<Box<dyn FnMut() -> Result<()>>> {
+        Ok(match self {
+            Self::Getppid => Box::new(|| {
                 getppid();
+                Ok(())
+            }),
+            Self::OpenClose => Box::new(|| {
+                drop(open("/", OFlag::O_RDONLY, Mode::empty())?);
+                Ok(())
+            }),
+            Self::PipeClose => Box::new(|| {
+                drop(pipe()?);
+                Ok(())
+            }),
+            Self::ForkExitWait => Box::new(fork_exit_wait),
+            Self::Flock => {
+                let file = tempfile::tempfile()?;
+                Box::new(move || {
+                    for operation in [libc::LOCK_EX, libc::LOCK_UN] {
+                        // SAFETY: It has no pointers.
+                        Errno::result(unsafe { libc::flock(file.as_raw_fd(), operation) })?;
+                    }
+                    Ok(())
+                })
             }
-            Self::OpenClose => drop(open("/", OFlag::O_RDONLY, Mode::empty())?),
-            Self::PipeClose => drop(pipe()?),
-            // SAFETY: There is a single thread.
-            Self::ForkExitWait => match unsafe { fork()? } {
-                ForkResult::Child => std::process::exit(0),
-                ForkResult::Parent { child } => {
-                    let status = waitpid(child, None)?;
-                    ensure!(status == WaitStatus::Exited(child, 0), "lost a child");
-                }
-            },
-        }
-        Ok(())
+            Self::FcntlLock => {
+                let file = tempfile::tempfile()?;
+                let mut range = libc::flock {
+                    l_type: 0,
+                    l_whence: libc::SEEK_SET as i16,
+                    l_start: 10,
+                    l_len: 10,
+                    l_pid: 0,
+                };
+                Box::new(move || {
+                    for kind in [libc::F_WRLCK, libc::F_UNLCK] {
+                        range.l_type = kind as i16;
+                        fcntl(&file, FcntlArg::F_SETLK(&range))?;
+                    }
+                    Ok(())
+                })
+            }
+            Self::SocketTcp => Box::new(|| {
+                let (family, kind) = (AddressFamily::Inet, SockType::Stream);
+                drop(socket(family, kind, SockFlag::empty(), None)?);
+                Ok(())
+            }),
+            Self::SocketUnix => Box::new(|| {
+                drop(UnixDatagram::unbound()?);
+                Ok(())
+            }),
+            Self::ConnectAccept => {
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+                let address = listener.local_addr()?;
+                Box::new(move || {
+                    let client = TcpStream::connect(address)?;
+                    let (server, _) = listener.accept()?;
+                    // Nothing is left in TIME-WAIT, of which there would be more and more.
+                    let linger = libc::linger {
+                        l_onoff: 1,
+                        l_linger: 0,
+                    };
+                    setsockopt(&client, sockopt::Linger, &linger)?;
+                    drop(client);
+                    drop(server);
+                    Ok(())
+                })
+            }
+            Self::PtyClose => Box::new(|| {
+                let flags = OFlag::O_RDWR | OFlag::O_NOCTTY;
+                drop(open("/dev/ptmx", flags, Mode::empty())?);
+                Ok(())
+            }),
+            Self::SigqueueWait => {
+                sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None)?;
+                Box::new(sigqueue_wait)
+            }
+        })
     }
+}
+
+fn fork_exit_wait() -> Result<()> {
+    // SAFETY: There is a single thread.
+    match unsafe { fork()? } {
+        ForkResult::Child => std::process::exit(0),
+        ForkResult::Parent { child } => {
+            let status = waitpid(child, None)?;
+            ensure!(status == WaitStatus::Exited(child, 0), "lost a child");
+        }
+    }
+    Ok(())
+}
+
+/// The signal is blocked, so that it waits to be collected.
+fn sigqueue_wait() -> Result<()> {
+    let signal = libc::SIGRTMIN();
+    let value = libc::sigval {
+        sival_ptr: ptr::null_mut(),
+    };
+    // SAFETY: The set is initialised by what follows, and all pointers are to live objects.
+    unsafe {
+        let mut set: libc::sigset_t = mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, signal);
+        Errno::result(libc::sigqueue(getpid().as_raw(), signal, value))?;
+        let none: libc::timespec = mem::zeroed();
+        let got = libc::sigtimedwait(&raw const set, ptr::null_mut(), &raw const none);
+        ensure!(got == signal, "lost a signal");
+    }
+    Ok(())
 }
 
 /// Measures `operations`, all if there are none, and prints a line for each. What the kernel does by
@@ -63,13 +179,14 @@ pub fn run(iterations: u32, delay: Duration, operations: &[Operation]) -> Result
         operations
     };
     for operation in operations {
+        let mut once = operation.prepare()?;
         // Caches of the kernel, and of the emulator, fill in the first round.
         for _ in 0..iterations / 10 + 1 {
-            operation.once()?;
+            once()?;
         }
         let start = now()?;
         for _ in 0..iterations {
-            operation.once()?;
+            once()?;
         }
         let end = now()?;
         let name = operation.to_possible_value();

@@ -11,18 +11,35 @@
 
 #include <linux/cgroup.h>
 #include <linux/err.h>
+#include <linux/filelock.h>
 #include <linux/fs.h>
 #include <linux/jump_label_ratelimit.h>
 #include <linux/mutex_types.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
+#include <linux/signal_types.h>
+#include <linux/tty.h>
 #include <linux/workqueue_types.h>
 
 /* Each has a row of the same name in kernel/cgroup/bc/resource.rs. */
 enum bc_resource {
 	BC_NUMPROC,
 	BC_NUMFILE,
+	BC_NUMPTY,
+	BC_NUMFLOCK,
+	BC_NUMTCPSOCK,
+	BC_NUMOTHERSOCK,
+	BC_NUMSIGINFO,
+	BC_NUMIPTENT,
 	BC_NR_RESOURCES,
+};
+
+/* How hard a request is to refuse; decided by the site that makes it. */
+enum bc_severity {
+	/* An ordinary request: refused above the barrier. */
+	BC_STRICT,
+	/* Its refusal would do harm: refused above the limit. */
+	BC_LENIENT,
 };
 
 struct bc_cgroup;
@@ -51,6 +68,8 @@ struct bc_cgroup {
 	bool stocked;
 	/* Held until what a recall found is back. */
 	struct mutex recall_lock;
+	/* A recall for someone who could not wait for it. */
+	struct work_struct recall;
 	struct rcu_work close;
 	struct cgroup_file events_file;
 	struct cgroup_file events_local_file;
@@ -60,6 +79,13 @@ extern struct static_key_false_deferred bc_enabled_key;
 
 struct bc_cgroup *__bc_charge(struct bc_cgroup *bc, enum bc_resource res);
 void __bc_uncharge(struct bc_cgroup *bc, unsigned long res);
+int __bc_charge_task(struct bc_cgroup **owner, enum bc_resource res, struct task_struct *task,
+		     enum bc_severity severity, bool final);
+int __bc_charge_like(struct bc_cgroup **owner, enum bc_resource res, struct bc_cgroup *bc);
+int __bc_charge_nr(struct bc_cgroup **owner, enum bc_resource res, unsigned int nr);
+int bc_charge_to(struct bc_cgroup *bc, enum bc_resource res, unsigned int nr);
+void __bc_uncharge_nr(struct bc_cgroup *bc, enum bc_resource res, unsigned int nr);
+void __bc_recall(enum bc_resource res);
 
 /**
  * bc_charge - charge one unit to the container of the current task
@@ -111,6 +137,79 @@ static __always_inline void bc_uncharge(struct bc_cgroup *bc, enum bc_resource r
 		__bc_uncharge(bc, res);
 }
 
+/**
+ * bc_charge_task - charge one unit to the container of any task, and do not sleep
+ * @owner: where the object keeps who pays, as bc_charge() leaves it
+ * @res: what is asked for
+ * @task: who gets the object; something keeps it from being released
+ * @severity: which setting refuses it
+ *
+ * May refuse early, by at most what other CPUs have in stock, which it has sent back then.
+ *
+ * Context: any but NMI.
+ * Return: 0, or the resource's errno when it was refused.
+ */
+static __always_inline int bc_charge_task(struct bc_cgroup **owner, enum bc_resource res,
+					  struct task_struct *task, enum bc_severity severity)
+{
+	*owner = NULL;
+	if (!static_branch_unlikely(&bc_enabled_key.key))
+		return 0;
+	return __bc_charge_task(owner, res, task, severity, true);
+}
+
+/**
+ * bc_charge_like - charge one unit to who pays for another object, and do not sleep
+ * @owner: where the object keeps who pays, as bc_charge() leaves it
+ * @res: what is asked for
+ * @bc: who pays for the other object, which stays meanwhile
+ *
+ * Strict; as exact as bc_charge_task().
+ *
+ * Context: any but NMI.
+ * Return: 0, or the resource's errno when it was refused.
+ */
+static __always_inline int bc_charge_like(struct bc_cgroup **owner, enum bc_resource res,
+					  struct bc_cgroup *bc)
+{
+	*owner = NULL;
+	return bc ? __bc_charge_like(owner, res, bc) : 0;
+}
+
+/**
+ * bc_charge_nr - charge several units to the container of the current task
+ * @owner: where the object keeps who pays, as bc_charge() leaves it
+ * @res: what is asked for: a resource without stock
+ * @nr: how many units
+ *
+ * Strict, exact, and does not sleep. All units are granted or none.
+ *
+ * Return: 0, or the resource's errno when it was refused.
+ */
+static __always_inline int bc_charge_nr(struct bc_cgroup **owner, enum bc_resource res,
+					unsigned int nr)
+{
+	*owner = NULL;
+	if (!static_branch_unlikely(&bc_enabled_key.key))
+		return 0;
+	return __bc_charge_nr(owner, res, nr);
+}
+
+/**
+ * bc_uncharge_nr - give several units back
+ * @bc: who pays for them
+ * @res: what they are
+ * @nr: how many
+ *
+ * Context: any but NMI.
+ */
+static __always_inline void bc_uncharge_nr(struct bc_cgroup *bc, enum bc_resource res,
+					   unsigned int nr)
+{
+	if (bc)
+		__bc_uncharge_nr(bc, res, nr);
+}
+
 static inline int bc_charge_file(struct file *file)
 {
 	return bc_charge(&file->f_bc, BC_NUMFILE);
@@ -121,6 +220,77 @@ static inline void bc_uncharge_file(struct file *file)
 	bc_uncharge(file->f_bc, BC_NUMFILE);
 }
 
+static inline int bc_charge_pty(struct bc_cgroup **owner)
+{
+	return bc_charge_nr(owner, BC_NUMPTY, 1);
+}
+
+/* Either end may be the last one that is closed. */
+static inline void bc_own_pty(struct tty_struct *master, struct bc_cgroup *owner)
+{
+	master->bc = owner;
+	master->link->bc = owner;
+}
+
+static inline void bc_uncharge_pty(struct bc_cgroup *owner)
+{
+	bc_uncharge_nr(owner, BC_NUMPTY, 1);
+}
+
+static inline void bc_close_pty(struct tty_struct *tty)
+{
+	bc_uncharge_pty(tty->bc);
+}
+
+/*
+ * Charges a lock that is about to be inserted, under a spinlock. @final: all that is in stock was
+ * recalled, so that a refusal is one. The lock is new, or was charged before that recall.
+ */
+static inline int bc_charge_flock(struct file_lock *fl, enum bc_severity severity, bool final)
+{
+	if (!static_branch_unlikely(&bc_enabled_key.key) || fl->c.flc_bc)
+		return 0;
+	return __bc_charge_task(&fl->c.flc_bc, BC_NUMFLOCK, current, severity, final);
+}
+
+/* One lock takes another's place: nothing is asked for. */
+static inline void bc_replace_flock(struct file_lock *new, struct file_lock *old)
+{
+	if (!new->c.flc_bc)
+		swap(new->c.flc_bc, old->c.flc_bc);
+}
+
+static inline void bc_uncharge_flock(struct file_lock *fl)
+{
+	bc_uncharge(fl->c.flc_bc, BC_NUMFLOCK);
+}
+
+/* Whether a lock that was not charged is worth another try; sleeps. */
+static inline bool bc_retry_flock(int error, bool *final)
+{
+	if (!static_branch_unlikely(&bc_enabled_key.key) || error != -ENOLCK || *final)
+		return false;
+	__bc_recall(BC_NUMFLOCK);
+	*final = true;
+	return true;
+}
+
+/* The receiver pays. A signal that must not fail is refused by the limit, and goes without @q. */
+static inline int bc_charge_sigqueue(struct sigqueue *q, struct task_struct *t, bool must_queue)
+{
+	return bc_charge_task(&q->bc, BC_NUMSIGINFO, t, must_queue ? BC_LENIENT : BC_STRICT);
+}
+
+static inline int bc_charge_timer(struct sigqueue *q)
+{
+	return bc_charge(&q->bc, BC_NUMSIGINFO);
+}
+
+static inline void bc_uncharge_sigqueue(struct sigqueue *q)
+{
+	bc_uncharge(q->bc, BC_NUMSIGINFO);
+}
+
 #else /* !CONFIG_CGROUP_BC */
 
 static inline int bc_charge_file(struct file *file)
@@ -129,6 +299,40 @@ static inline int bc_charge_file(struct file *file)
 }
 
 static inline void bc_uncharge_file(struct file *file) { }
+
+static inline int bc_charge_pty(struct bc_cgroup **owner)
+{
+	return 0;
+}
+
+static inline void bc_own_pty(struct tty_struct *master, struct bc_cgroup *owner) { }
+static inline void bc_uncharge_pty(struct bc_cgroup *owner) { }
+static inline void bc_close_pty(struct tty_struct *tty) { }
+
+static inline int bc_charge_flock(struct file_lock *fl, enum bc_severity severity, bool final)
+{
+	return 0;
+}
+
+static inline void bc_replace_flock(struct file_lock *new, struct file_lock *old) { }
+static inline void bc_uncharge_flock(struct file_lock *fl) { }
+
+static inline bool bc_retry_flock(int error, bool *final)
+{
+	return false;
+}
+
+static inline int bc_charge_sigqueue(struct sigqueue *q, struct task_struct *t, bool must_queue)
+{
+	return 0;
+}
+
+static inline int bc_charge_timer(struct sigqueue *q)
+{
+	return 0;
+}
+
+static inline void bc_uncharge_sigqueue(struct sigqueue *q) { }
 
 #endif /* CONFIG_CGROUP_BC */
 
