@@ -23,7 +23,7 @@ type Symbols = BTreeMap<String, String>;
 fn fragments(config: &Config, version: &str) -> Vec<PathBuf> {
     let dir = paths::repo().join("xtask/config");
     let arch = config.arch.name();
-    let mut fragments = common(arch, version);
+    let mut fragments = common(config.series, arch, version);
     let flavour = match config.flavour {
         Flavour::Unpatched | Flavour::Off => return fragments,
         Flavour::Default => None,
@@ -49,13 +49,15 @@ fn of_series(series: Series, kunit: bool) -> Vec<PathBuf> {
     fragments
 }
 
-/// The fragments of an architecture that have nothing of the series.
-fn common(arch: &str, version: &str) -> Vec<PathBuf> {
+/// The fragments that have nothing of the series itself, but what its tests and measures need.
+fn common(series: Series, arch: &str, version: &str) -> Vec<PathBuf> {
     let dir = paths::repo().join("xtask/config");
     let mut fragments = vec![
         dir.join("common.config"),
         dir.join(format!("{arch}.config")),
     ];
+    let needed = dir.join(format!("{}.config", series.name()));
+    fragments.extend(needed.exists().then_some(needed));
     // What has another name on one base, `7.3` of version 7.3.4.
     let series: Vec<&str> = version.splitn(3, '.').take(2).collect();
     let special = dir.join(format!("{}.config", series.join(".")));
@@ -66,8 +68,8 @@ fn common(arch: &str, version: &str) -> Vec<PathBuf> {
 /// The fragments of what is compiled only: everything that the series has is on.
 fn fragments_of(series: Series, other: Other, version: &str) -> Vec<PathBuf> {
     let mut fragments = match other {
-        Other::Gcc => common(Arch::Qemu.name(), version),
-        Other::Arm64 => common("arm64", version),
+        Other::Gcc => common(series, Arch::Qemu.name(), version),
+        Other::Arm64 => common(series, "arm64", version),
     };
     fragments.push(paths::repo().join("xtask/config/compile.config"));
     fragments.extend(of_series(series, true));
