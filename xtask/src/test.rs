@@ -462,9 +462,7 @@ fn in_guest(plan: &Plan, job: &Job, arch: Arch, base: &Base) -> Result<Vec<Run>>
         Tier::Kunit => kunit(plan, &Kernel::from(built), name).map(Vec::from_iter),
         tier => {
             let mut tests = Selftests::build(&built, tier.name())?;
-            if tier == Tier::Ckpt {
-                tests.add_beanctl()?;
-            }
+            tests.add_beanctl(tier)?;
             selftests(plan, tier, &Kernel::from(built), tests, &name)
         }
     }
@@ -708,14 +706,20 @@ impl Selftests {
     }
 
     /// Adds the test of the command for operators, which goes to no kernel tree.
-    fn add_beanctl(&mut self) -> Result<()> {
+    fn add_beanctl(&mut self, tier: Tier) -> Result<()> {
         const NAME: &str = "test_beanctl";
-        let script = paths::repo().join("rust/beanctl/tests/guest.sh");
+        let scripts = paths::repo().join("rust/beanctl/tests/guest");
+        let script = scripts.join(tier.name()).with_extension("sh");
         fs::copy(&script, self.output.path().join(NAME))
             .with_context(|| script.display().to_string())?;
         self.programs.push(NAME.to_owned());
-        let program = workload::build("beanctl")?;
-        self.others.push(("beanctl".to_owned(), program));
+        let mut add = |name: &str, path| self.others.push((name.to_owned(), path));
+        add("beanctl-harness.sh", scripts.join("harness.sh"));
+        add("beanctl", workload::build("beanctl")?);
+        if tier == Tier::Bc {
+            // It makes containers.
+            add("workload", workload::build("workload")?);
+        }
         Ok(())
     }
 

@@ -82,16 +82,28 @@ impl Cgroup {
     ///
     /// There is no such process.
     pub fn path_of(pid: i32) -> Result<PathBuf> {
-        let file = format!("/proc/{pid}/cgroup");
-        let text = fs::read_to_string(&file).map_err(|error| {
+        Self::said_by(&format!("/proc/{pid}/cgroup"), &format!("process {pid}"))
+    }
+
+    /// The cgroup of this process. Its number may be another one in `/proc` than it is here.
+    ///
+    /// # Errors
+    ///
+    /// `/proc` is not there, or it is in no cgroup v2.
+    pub fn path_of_me() -> Result<PathBuf> {
+        Self::said_by("/proc/self/cgroup", "this process")
+    }
+
+    fn said_by(file: &str, process: &str) -> Result<PathBuf> {
+        let text = fs::read_to_string(file).map_err(|error| {
             let what = match error.kind() {
-                ErrorKind::NotFound => format!("there is no process {pid}"),
+                ErrorKind::NotFound => format!("there is no {process}"),
                 _ => format!("{file}: {error}"),
             };
             Failure::new(Exit::Failed, what).fix("see ps -e for the processes there are")
         })?;
         let path = text.lines().find_map(|line| line.strip_prefix("0::/"));
-        let path = path.with_context(|| format!("process {pid} is in no cgroup v2"))?;
+        let path = path.with_context(|| format!("{process} is in no cgroup v2"))?;
         Ok(mount_point()?.join(path))
     }
 
@@ -121,7 +133,7 @@ impl Cgroup {
     ///
     /// `/proc` cannot be read.
     pub fn has_me(&self) -> Result<bool> {
-        let mine = Self::path_of(pid_of_me())?;
+        let mine = Self::path_of_me()?;
         let path = self.path.canonicalize().unwrap_or(self.path.clone());
         Ok(mine.starts_with(path))
     }
@@ -174,7 +186,11 @@ fn resolve(path: &Path) -> Result<PathBuf> {
 }
 
 /// Where cgroup v2 is mounted.
-fn mount_point() -> Result<PathBuf> {
+///
+/// # Errors
+///
+/// It is not.
+pub fn mount_point() -> Result<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").context("/proc/self/mountinfo")?;
     let found = mounts.lines().find_map(|line| {
         let (mount, kind) = line.split_once(" - ")?;

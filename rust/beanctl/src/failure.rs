@@ -14,7 +14,7 @@ pub enum Exit {
     Failed,
     /// The command line was wrong.
     Usage,
-    /// There is no `/dev/ckpt`, or none that knows this.
+    /// The kernel has no `/dev/ckpt` or no controller `bc`, or none that knows this.
     Missing,
     /// A time limit passed.
     TimeLimit,

@@ -2,6 +2,7 @@
 
 //! The command for operators of containers.
 
+mod bc;
 mod cgroup;
 mod ckpt;
 mod failure;
@@ -21,11 +22,11 @@ Exit codes:
   0    it was done, or what was looked at is right
   1    it could not be done, or what was looked at is not right
   2    the command line was wrong
-  4    there is no /dev/ckpt, or none that knows this
+  4    this kernel has no /dev/ckpt or no controller bc, or none that knows this
   124  a time limit passed
   128+ the signal of this number ended it";
 
-/// Saves, restores and inspects containers.
+/// Saves, restores, limits and inspects containers.
 #[derive(Debug, Parser)]
 #[command(name = "beanctl", version, after_help = EXIT_CODES)]
 struct Cli {
@@ -40,12 +41,17 @@ enum Command {
         #[command(subcommand)]
         command: ckpt::Command,
     },
+    /// Shows and limits the kernel objects that containers hold.
+    Bc(bc::Args),
 }
 
 fn main() -> ExitCode {
     // The command line was wrong: clap prints what, and exits with 2.
-    let Command::Ckpt { command } = Cli::parse().command;
-    match ckpt::run(&command) {
+    let result = match Cli::parse().command {
+        Command::Ckpt { command } => ckpt::run(&command),
+        Command::Bc(args) => bc::run(&args),
+    };
+    match result {
         Ok(code) => code,
         Err(error) => failure::report(&error),
     }
@@ -83,6 +89,11 @@ mod tests {
             "beanctl ckpt dump box -o a --leave-running --timeout 3 --external 1:2=a",
             "beanctl ckpt restore - --cgroup box --detach --external a=3 --external b=4",
             "beanctl ckpt suspend --pid 7",
+            "beanctl bc show",
+            "beanctl bc show box shop --json --recursive",
+            "beanctl bc set box numfile=1000:1200 numproc=max --dry-run",
+            "beanctl bc top --interval 0.5 box",
+            "beanctl bc events --follow --counts",
         ] {
             assert!(parse(right).is_ok(), "{right}");
         }
@@ -95,6 +106,11 @@ mod tests {
             "beanctl ckpt restore image",
             "beanctl ckpt restore image --cgroup box --detach --suspended",
             "beanctl ckpt resume",
+            "beanctl bc set box",
+            "beanctl bc set box numfile",
+            "beanctl bc top --interval 0",
+            "beanctl bc events --counts",
+            "beanctl bc explain numfile numproc",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

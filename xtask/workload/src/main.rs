@@ -56,6 +56,9 @@ enum Command {
     Container {
         /// The cgroup, as a path in the cgroup file system.
         cgroup: PathBuf,
+        /// Gives it a cgroup and a mount namespace too, and mounts what is seen of cgroups there.
+        #[arg(long)]
+        enclosed: bool,
         /// The command that is the container's first process.
         #[arg(required = true, trailing_var_arg = true)]
         command: Vec<String>,
@@ -95,7 +98,11 @@ fn main() -> Result<ExitCode> {
         } => bench::run(iterations, Duration::from_micros(delay), &operations)?,
         Command::Ckpt(args) => ckpt::run(&args)?,
         Command::CkptSubject { mib, pages } => ckpt::subject(mib, pages)?,
-        Command::Container { cgroup, command } => return container::run(&cgroup, &command),
+        Command::Container {
+            cgroup,
+            enclosed,
+            command,
+        } => return container::run(&cgroup, enclosed, &command),
         Command::FileBomb { refusals } => bomb::files(refusals)?,
         Command::ForkBomb { refusals } => bomb::processes(refusals)?,
         Command::Work { rounds } => return work::run(rounds),

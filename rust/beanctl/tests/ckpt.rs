@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What only shows in the whole program.
+//! What only shows in the whole program: `beanctl ckpt`.
 
 use std::fs::{self, File};
 use std::io::Write;

@@ -15,51 +15,15 @@ exit_code_is_passed_on restore_into_a_full_cgroup restore_of_a_used_number
 damaged_image_leaves_nothing cut_image_leaves_nothing show_knows_the_container
 suspend_and_resume suspend_and_kill restore_suspended external_file'
 
-# What the runner has left open is not for the containers.
-exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+# shellcheck source=rust/beanctl/tests/guest/harness.sh
+. ./beanctl-harness.sh
 
-here=$(pwd)
-top=/sys/fs/cgroup
 base=$top/beanctl_test
+box=$base/box
 
 # For what is waited for or sent a signal, the program itself: this would be a shell then.
 beanctl() {
 	"$here/beanctl" ckpt "$@"
-}
-
-# expect CODE COMMAND...: the command exits so; what it said is in the files `out` and `err`.
-expect() {
-	want=$1
-	shift
-	status=0
-	"$@" >out 2>err </dev/null || status=$?
-	if [ "$status" != "$want" ]; then
-		echo "exit code $status, not $want: $*"
-		cat out err
-		return 1
-	fi
-}
-
-# said FILE TEXT: it is in there.
-said() {
-	grep -qF -- "$2" "$1" || {
-		echo "no \`$2' in:"
-		cat "$1"
-		return 1
-	}
-}
-
-# eventually COMMAND...: it succeeds, sooner or later; how late says nothing.
-eventually() {
-	tries=0
-	until "$@"; do
-		tries=$((tries + 1))
-		if [ $tries = 1200 ]; then
-			echo "never: $*"
-			return 1
-		fi
-		sleep 0.1
-	done
 }
 
 lines() {
@@ -410,55 +374,17 @@ test_external_file() {
 	[ "$(readlink /proc/$pid/fd/2)" = "$(pwd)/other" ]
 }
 
-# Whoever removes it: a beanctl that waits does so too.
-removed() {
-	rmdir "$1" 2>/dev/null || [ ! -d "$1" ]
-}
-
 clean() {
-	for cgroup in "$base"/*/; do
-		[ -d "$cgroup" ] || continue
-		echo 1 2>/dev/null >"$cgroup/cgroup.kill"
-		eventually removed "$cgroup"
-	done
+	remove_below "$base"
 }
 
-for what in $tests; do
-	plan=$((plan + 1))
-done
-echo 'TAP version 13'
 if [ ! -e /dev/ckpt ]; then
-	echo '1..0 # SKIP there is no /dev/ckpt'
-	exit 4
+	skip 'there is no /dev/ckpt'
 fi
-echo "1..$plan"
 mkdir -p "$base"
-echo +pids >$top/cgroup.subtree_control
+echo +pids >"$top/cgroup.subtree_control"
 echo +pids >"$base/cgroup.subtree_control"
-
-number=0
-failed=0
-box=$base/box
-for what in $tests; do
-	number=$((number + 1))
-	dir=$(mktemp -d)
-	# Not in a condition, where a shell takes no failure for the end.
-	(
-		set -e
-		cd "$dir"
-		"test_$what"
-	) >"$dir.log" 2>&1
-	code=$?
-	case $code in
-	0) echo "ok $number $what" ;;
-	*)
-		sed 's/^/# /' "$dir.log"
-		echo "not ok $number $what"
-		failed=1
-		;;
-	esac
-	clean
-	rm -rf "$dir" "$dir.log"
-done
+run_tests
 rmdir "$base"
+# shellcheck disable=SC2154 # It comes from the harness.
 exit $failed
