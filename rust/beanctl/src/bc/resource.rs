@@ -100,7 +100,7 @@ pub static RESOURCES: [Resource; 21] = [
     Resource {
         name: "numflock",
         source: Source::Bc,
-        counts: "locks on files, by flock() and fcntl(), that are held",
+        counts: "locks of files that were applied, until they are unlocked",
         refusal: "flock() and fcntl() fail with ENOLCK",
         payer: "the cgroup of the task that took it",
         hint: "see /proc/locks for who holds them; leave the limit some above the barrier, because \
@@ -109,7 +109,7 @@ pub static RESOURCES: [Resource; 21] = [
     Resource {
         name: "numpty",
         source: Source::Bc,
-        counts: "pseudo-terminals",
+        counts: "pairs of pseudoterminals, until both ends are closed",
         refusal: "opening /dev/ptmx fails with ENOSPC",
         payer: "the cgroup of the task that opened /dev/ptmx",
         hint: "end sessions of ssh, screen or tmux that nobody needs: ls /dev/pts",
@@ -121,7 +121,9 @@ pub static RESOURCES: [Resource; 21] = [
         refusal: "sigqueue() and timer_create() fail with EAGAIN; other signals arrive without \
                   details",
         payer: "the cgroup of the task that the signal is for",
-        hint: "a process does not take its signals: see SigQ and SigPnd in /proc/PID/status",
+        hint: "a process does not take its signals: see SigQ and SigPnd in /proc/PID/status; leave the \
+               limit above the barrier, because signals of the kernel and of kill() are refused by \
+               the limit only",
     },
     Resource {
         name: "numtcpsock",
@@ -137,15 +139,15 @@ pub static RESOURCES: [Resource; 21] = [
         source: Source::Bc,
         counts: "sockets that are not TCP: unix, UDP, netlink, packet and others",
         refusal: "socket() and socketpair() fail with ENOMEM",
-        payer: "the cgroup of the task that made it",
+        payer: "the cgroup of the task that made it; who connects a Unix socket makes both ends",
         hint: "look for sockets that are never closed: ss -xuap",
     },
     Resource {
         name: "numiptent",
         source: Source::Bc,
-        counts: "rules of packet filters",
+        counts: "entries of iptables, ip6tables and arptables, rules of nftables",
         refusal: "iptables and nft fail with ENOMEM",
-        payer: "the cgroup of the task that loads the rules",
+        payer: "the cgroup of the task that loaded the entries, or made the table of the rules",
         hint: "use sets (ipset, nft sets) in the place of one rule for each address",
     },
     Resource {
