@@ -17,6 +17,8 @@
 #include "bc_standard.h"
 
 #define POLL_MSEC	30000
+/* More than anything here asks for. */
+#define MOST_FAULTS	1000
 
 static long make(struct bc_agent *agent, const struct bc_kind *kind, long nr)
 {
@@ -602,6 +604,78 @@ cleanup:
 	return ret;
 }
 
+/* What is made while what the kernel asks for itself fails at one place. */
+static const struct bc_kind *faulty;
+
+static long make_faulty(long nth, const char *text __maybe_unused)
+{
+	long made;
+	int err;
+
+	if (bc_self_fail(nth))
+		return -1;
+	made = faulty->make(1, NULL);
+	err = errno;
+	/* Two for each that was made, and one when there was no such place. */
+	made = 2 * made + !bc_self_failed();
+	errno = err;
+	return made;
+}
+
+/* Memory fails at each place on the way: nothing is charged but what is made. */
+int bc_std_faults(const char *root, const struct bc_kind *kind)
+{
+	long ret, before, nth, made = 0, failed = 0;
+	struct bc_agent *agent = NULL;
+	int result = KSFT_FAIL;
+	char *cgroup;
+
+	if (!bc_may_fail())
+		return bc_skip("the kernel injects no faults");
+
+	/* The agent knows it from the program. */
+	faulty = kind;
+	cgroup = bc_cgroup(root, "bc_faults");
+	if (!cgroup || differs(set(cgroup, "bc.max", kind, 1000), 0))
+		goto cleanup;
+	agent = bc_agent(cgroup);
+	if (!agent)
+		goto cleanup;
+
+	/* So that what is only asked for once does not hide what comes after. */
+	before = bc_held(cgroup, kind->resource);
+	made = make(agent, kind, 1);
+	if (differs(made, 1))
+		goto cleanup;
+	for (nth = 1; nth < MOST_FAULTS; nth++) {
+		ret = bc_call(agent, make_faulty, nth, NULL);
+		if (unmet(ret >= 0) || unmet(ret < 4))
+			goto cleanup;
+		made += ret / 2;
+		failed += ret < 2;
+		if (unsettled(cgroup, kind->resource, before + made)) {
+			ksft_print_msg("after failing number %ld\n", nth);
+			goto cleanup;
+		}
+		if (ret % 2)
+			break;
+	}
+	if (unmet(nth < MOST_FAULTS) || unmet(failed > 0) ||
+	    miscounted(cgroup, "bc.events", kind->resource, 0, 0))
+		goto cleanup;
+	ksft_print_msg("%ld places, %ld refused for want of memory\n", nth - 1,
+		       failed);
+	if (differs(drop(agent, kind, made), made) ||
+	    unsettled(cgroup, kind->resource, before))
+		goto cleanup;
+
+	result = KSFT_PASS;
+
+cleanup:
+	bc_stop(agent);
+	return bc_remove(cgroup, result);
+}
+
 static const struct {
 	const char *name;
 	int (*fn)(const char *root, const struct bc_kind *kind);
@@ -612,6 +686,7 @@ static const struct {
 	{ "count", test_count },
 	{ "death", test_death },
 	{ "exit", test_exit },
+	{ "faults", bc_std_faults },
 	{ "limit", test_limit },
 	{ "migration", test_migration },
 	{ "parent_refuses", test_parent_refuses },

@@ -32,4 +32,7 @@ struct bc_kind {
 int bc_std_main(const struct bc_kind * const kinds[], size_t nr_kinds,
 		const struct bc_test *tests, size_t nr_tests);
 
+/* One of them, for what else is charged. */
+int bc_std_faults(const char *root, const struct bc_kind *kind);
+
 #endif /* _SELFTESTS_BC_STANDARD_H */

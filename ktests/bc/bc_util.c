@@ -32,6 +32,8 @@
 #define THREAD_STACK	(256 * 1024)
 
 #define TRACEFS		"/sys/kernel/tracing"
+#define DEBUGFS		"/sys/kernel/debug"
+#define FAIL_NTH	"/proc/thread-self/fail-nth"
 #define RECORD_CMD	TRACEFS "/options/record-cmd"
 #define INSTANCE	TRACEFS "/instances/bc_selftest"
 
@@ -499,7 +501,7 @@ long bc_self_fork(long nr, const char *text)
 	return i;
 }
 
-static long self_end_children(long arg __maybe_unused,
+long bc_self_end_children(long arg __maybe_unused,
 			      const char *text __maybe_unused)
 {
 	long i, nr = self.nr_children;
@@ -688,7 +690,7 @@ static __noreturn void serve(int sock, const char *cgroup)
 		self.sending = -1;
 	}
 
-	self_end_children(0, NULL);
+	bc_self_end_children(0, NULL);
 	_exit(EXIT_SUCCESS);
 }
 
@@ -839,7 +841,7 @@ long bc_fork(struct bc_agent *agent, long nr)
 
 long bc_end_children(struct bc_agent *agent)
 {
-	return bc_call(agent, self_end_children, 0, NULL);
+	return bc_call(agent, bc_self_end_children, 0, NULL);
 }
 
 long bc_threads(struct bc_agent *agent, long nr)
@@ -1024,6 +1026,87 @@ bool bc_trace_differs(unsigned long id, const char *want)
 		return true;
 
 	return differs(trace_clear(), 0);
+}
+
+/* Faults */
+
+/* Where, and what for: also whoever may wait is failed, and without a word. */
+static const struct {
+	const char *path;
+	const char *text;
+} fault_settings[] = {
+	{ DEBUGFS "/failslab/ignore-gfp-wait", "N" },
+	{ DEBUGFS "/failslab/verbose", "0" },
+	{ DEBUGFS "/fail_page_alloc/ignore-gfp-wait", "N" },
+	{ DEBUGFS "/fail_page_alloc/min-order", "0" },
+	{ DEBUGFS "/fail_page_alloc/verbose", "0" },
+};
+
+static char fault_settings_before[ARRAY_SIZE(fault_settings)][16];
+
+static void restore_fault_settings(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(fault_settings); i++)
+		bc_write_path(fault_settings[i].path, fault_settings_before[i]);
+}
+
+bool bc_may_fail(void)
+{
+	static bool ready;
+	size_t i;
+
+	if (ready)
+		return true;
+	if (access(DEBUGFS "/failslab", F_OK))
+		mount("debugfs", DEBUGFS, "debugfs", 0, NULL);
+	if (access(FAIL_NTH, W_OK))
+		return false;
+
+	for (i = 0; i < ARRAY_SIZE(fault_settings); i++) {
+		if (bc_read(fault_settings[i].path, fault_settings_before[i],
+			    sizeof(fault_settings_before[i])) < 0)
+			return false;
+	}
+	if (atexit(restore_fault_settings))
+		return false;
+	for (i = 0; i < ARRAY_SIZE(fault_settings); i++) {
+		if (bc_write_path(fault_settings[i].path,
+				  fault_settings[i].text))
+			return false;
+	}
+	ready = true;
+	return true;
+}
+
+/* Opened once: nothing but what is tested is to fail. */
+static int fail_nth(void)
+{
+	static int fd = -1;
+
+	if (fd < 0)
+		fd = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
+	return fd;
+}
+
+int bc_self_fail(long nth)
+{
+	char text[32];
+	int len;
+
+	len = snprintf(text, sizeof(text), "%ld", nth);
+	return pwrite(fail_nth(), text, len, 0) == len ? 0 : -1;
+}
+
+bool bc_self_failed(void)
+{
+	char text[32] = "";
+
+	/* How many are left; the one that has failed was the last of them. */
+	pread(fail_nth(), text, sizeof(text) - 1, 0);
+	bc_self_fail(0);
+	return !atoi(text);
 }
 
 int bc_new_net(void)

@@ -169,6 +169,7 @@ long bc_self_open(long nr, const char *text);
 long bc_self_close(long nr, const char *text);
 long bc_self_close_first(long nr, const char *text);
 long bc_self_fork(long nr, const char *text);
+long bc_self_end_children(long arg, const char *text);
 long bc_self_pin(long cpu);
 
 /* Memory that the program and all agents share. */
@@ -200,6 +201,15 @@ void bc_trace_end(void);
  * it is emptied for the next one.
  */
 bool bc_trace_differs(unsigned long id, const char *want);
+
+/*
+ * Fault injection. Whether the kernel does it, and prepares it until the end of
+ * the program. In agents: what is asked for as the nth from now on fails; ends
+ * that, and says whether there was such a one.
+ */
+bool bc_may_fail(void);
+int bc_self_fail(long nth);
+bool bc_self_failed(void);
 
 /* A network namespace of its own for the caller, with a loopback device. */
 int bc_new_net(void);

@@ -12,7 +12,7 @@
 
 #include "kselftest.h"
 #include "cgroup_util.h"
-#include "bc_util.h"
+#include "bc_standard.h"
 
 /* A fork at the barrier fails with EAGAIN and leaves nothing behind. */
 static int test_numproc_barrier(const char *root)
@@ -445,10 +445,30 @@ cleanup:
 }
 
 #define T(x) { x, #x }
+/* All at once: nobody here asks for less. */
+static long end_all(long nr __maybe_unused, const char *text)
+{
+	return bc_self_end_children(0, text);
+}
+
+static const struct bc_kind numproc = {
+	.name = "numproc",
+	.resource = NUMPROC,
+	.err = EAGAIN,
+	.make = bc_self_fork,
+	.drop = end_all,
+};
+
+static int test_numproc_faults(const char *root)
+{
+	return bc_std_faults(root, &numproc);
+}
+
 static const struct bc_test tests[] = {
 	T(test_numproc_barrier),
 	T(test_numproc_barrier_above_limit),
 	T(test_numproc_clone_into_cgroup),
+	T(test_numproc_faults),
 	T(test_numproc_limit_alone),
 	T(test_numproc_migration),
 	T(test_numproc_migration_over_limit),

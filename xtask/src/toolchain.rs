@@ -309,6 +309,16 @@ impl Compiler {
     }
 }
 
+/// The disassembler that comes with the C compiler in use.
+///
+/// # Errors
+///
+/// There is none.
+pub fn objdump() -> Result<PathBuf> {
+    let name = format!("llvm-objdump{}", toolchain()?.llvm.suffix);
+    program(&name).ok_or_else(|| missing(&name))
+}
+
 /// The back ends of the C compiler in use, as it lists them.
 ///
 /// # Errors

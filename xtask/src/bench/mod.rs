@@ -7,6 +7,8 @@
 
 mod bc;
 mod ckpt;
+mod contended;
+mod objects;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -34,6 +36,10 @@ enum What {
     Bc(bc::Args),
     /// How long a process is frozen to be saved, and how fast it is saved and restored.
     Ckpt(ckpt::Args),
+    /// Two CPUs charge in one container: from stock, and a counter that they share.
+    Contended,
+    /// Whether the controller's series changes the code of a kernel without the controller.
+    Objects,
 }
 
 /// Measures, and prints a table or JSON.
@@ -46,6 +52,8 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
         None => bc::run(&args.bc, base, json),
         Some(What::Bc(args)) => bc::run(args, base, json),
         Some(What::Ckpt(args)) => ckpt::run(args, base, json),
+        Some(What::Contended) => contended::run(json),
+        Some(What::Objects) => objects::run(base, json),
     }
 }
 

@@ -2,18 +2,24 @@
 
 //! Operations and what they cost. Under `-icount shift=0` a nanosecond of the guest is one instruction.
 
+use std::ffi::c_void;
+use std::io::{Read, Write};
 use std::mem;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::num::NonZero;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::libc;
+use nix::sys::mman::{
+    MapFlags, MmapAdvise, ProtFlags, madvise, mlock, mmap_anonymous, munlock, munmap,
+};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socket, sockopt};
 use nix::sys::stat::Mode;
@@ -47,9 +53,49 @@ pub enum Operation {
     PtyClose,
     /// sigqueue() to itself, and sigtimedwait().
     SigqueueWait,
+    /// A message of 100 bytes through a pair of Unix sockets.
+    UnixSendRecv,
+    /// 100 bytes through a TCP connection.
+    TcpSendRecv,
+    /// mmap() and munmap() of private memory that nobody touches.
+    MmapMunmap,
+    /// mmap() and munmap() of private memory, and a byte written to each page.
+    MmapTouchMunmap,
+    /// A byte written to a page that madvise() has taken away.
+    PageFault,
+    /// mlock() and munlock() of memory that is there.
+    MlockMunlock,
 }
 
+/// How much memory is mapped, in pages.
+const PAGES: usize = 16;
+/// Bytes of a page.
+const PAGE: usize = 4096;
+/// Bytes of a message.
+const MESSAGE: usize = 100;
+
 impl Operation {
+    /// How many objects that the controller counts it makes and destroys.
+    fn objects(self) -> u32 {
+        match self {
+            Self::Getppid
+            | Self::UnixSendRecv
+            | Self::TcpSendRecv
+            | Self::MmapMunmap
+            | Self::MmapTouchMunmap
+            | Self::PageFault
+            | Self::MlockMunlock => 0,
+            Self::OpenClose
+            | Self::ForkExitWait
+            | Self::Flock
+            | Self::FcntlLock
+            | Self::SigqueueWait => 1,
+            // A socket is a file as well, and so is a pseudoterminal.
+            Self::PipeClose | Self::SocketTcp | Self::SocketUnix | Self::PtyClose => 2,
+            Self::ConnectAccept => 4,
+        }
+    }
+
     /// Makes what the operation needs, and returns what does it once.
     fn prepare(self) -> Result<Box<dyn FnMut() -> Result<()>>> {
         Ok(match self {
@@ -128,7 +174,83 @@ impl Operation {
                 sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None)?;
                 Box::new(sigqueue_wait)
             }
+            Self::UnixSendRecv => {
+                let (from, to) = UnixDatagram::pair()?;
+                Box::new(move || {
+                    from.send(&[1; MESSAGE])?;
+                    ensure!(to.recv(&mut [0; MESSAGE])? == MESSAGE, "lost a message");
+                    Ok(())
+                })
+            }
+            Self::TcpSendRecv => {
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+                let mut from = TcpStream::connect(listener.local_addr()?)?;
+                from.set_nodelay(true)?;
+                let (mut to, _) = listener.accept()?;
+                Box::new(move || {
+                    from.write_all(&[1; MESSAGE])?;
+                    Ok(to.read_exact(&mut [0; MESSAGE])?)
+                })
+            }
+            Self::MmapMunmap => Box::new(|| {
+                drop(Memory::new()?);
+                Ok(())
+            }),
+            Self::MmapTouchMunmap => Box::new(|| {
+                Memory::new()?.touch(PAGES);
+                Ok(())
+            }),
+            Self::PageFault => {
+                let memory = Memory::new()?;
+                Box::new(move || {
+                    // SAFETY: It is anonymous memory of this process, of which nothing is kept.
+                    unsafe { madvise(memory.0, PAGE, MmapAdvise::MADV_DONTNEED)? };
+                    memory.touch(1);
+                    Ok(())
+                })
+            }
+            Self::MlockMunlock => {
+                let memory = Memory::new()?;
+                memory.touch(PAGES);
+                Box::new(move || {
+                    // SAFETY: It is memory of this process.
+                    unsafe {
+                        mlock(memory.0, PAGES * PAGE)?;
+                        munlock(memory.0, PAGES * PAGE)?;
+                    }
+                    Ok(())
+                })
+            }
         })
+    }
+}
+
+/// [`PAGES`] of private anonymous memory, unmapped when it is dropped.
+struct Memory(NonNull<c_void>);
+
+impl Memory {
+    fn new() -> Result<Self> {
+        let length = NonZero::new(PAGES * PAGE).context("no pages")?;
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: Without an address it takes the place of nothing.
+        let start = unsafe { mmap_anonymous(None, length, access, MapFlags::MAP_PRIVATE)? };
+        Ok(Self(start))
+    }
+
+    /// Writes to the first `pages`.
+    fn touch(&self, pages: usize) {
+        for page in 0..pages.min(PAGES) {
+            // SAFETY: The page is within the mapping, and nobody else uses it.
+            unsafe { self.0.byte_add(page * PAGE).cast::<u8>().write_volatile(1) };
+        }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: It is what `new()` has mapped, and nobody has a pointer into it.
+        // Nothing is to be done about a failure, which would show in what is measured.
+        let _ = unsafe { munmap(self.0, PAGES * PAGE) };
     }
 }
 
@@ -192,8 +314,9 @@ pub fn run(iterations: u32, delay: Duration, operations: &[Operation]) -> Result
         let name = operation.to_possible_value();
         let name = name.as_ref().map_or("", |value| value.get_name());
         println!(
-            "bench {name} {:.2}",
-            (end - start).as_nanos() as f64 / f64::from(iterations)
+            "bench {name} {:.2} {}",
+            (end - start).as_nanos() as f64 / f64::from(iterations),
+            operation.objects()
         );
     }
     Ok(())
