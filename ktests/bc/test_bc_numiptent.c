@@ -11,122 +11,33 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <linux/netfilter.h>
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/netlink.h>
 
 #include "kselftest.h"
 #include "cgroup_util.h"
+#include "bc_nft.h"
 #include "bc_standard.h"
 
 #define MOST_TABLES	512
-/* More than any test has in one transaction. */
-#define BATCH_SIZE	(16 * 1024)
 
-/* A transaction under construction. */
-static char batch[BATCH_SIZE];
-static size_t batch_len;
-
-static struct nlmsghdr *put_message(int type, int flags, int family, int res_id)
-{
-	struct nlmsghdr *nlh = (struct nlmsghdr *)(batch + batch_len);
-	struct nfgenmsg *nfg = NLMSG_DATA(nlh);
-
-	nlh->nlmsg_len = NLMSG_LENGTH(sizeof(*nfg));
-	nlh->nlmsg_type = type;
-	nlh->nlmsg_flags = NLM_F_REQUEST | flags;
-	nfg->nfgen_family = family;
-	nfg->version = NFNETLINK_V0;
-	nfg->res_id = htons(res_id);
-	batch_len += NLMSG_ALIGN(nlh->nlmsg_len);
-	return nlh;
-}
-
-static struct nlmsghdr *put_nft(int type, int flags)
-{
-	return put_message(NFNL_SUBSYS_NFTABLES << 8 | type, flags,
-			   NFPROTO_IPV4, 0);
-}
-
-static void put_string(struct nlmsghdr *nlh, int type, const char *text)
-{
-	struct nlattr *attr = (struct nlattr *)(batch + batch_len);
-
-	attr->nla_type = type;
-	attr->nla_len = NLA_HDRLEN + strlen(text) + 1;
-	strcpy((char *)attr + NLA_HDRLEN, text);
-	batch_len += NLA_ALIGN(attr->nla_len);
-	nlh->nlmsg_len = batch + batch_len - (char *)nlh;
-}
-
-static void begin(void)
-{
-	memset(batch, 0, sizeof(batch));
-	batch_len = 0;
-	put_message(NFNL_MSG_BATCH_BEGIN, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
-}
-
-/* Sends the transaction, of which one message asks for an answer. */
+/* The socket is the agent's for that time only. */
 static int commit(void)
 {
-	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
-	union {
-		struct nlmsghdr nlh;
-		char buf[4096];
-	} answer;
-	struct nlmsgerr *err;
-	ssize_t len;
-	int sock;
+	int err, sock = nft_socket();
 
-	put_message(NFNL_MSG_BATCH_END, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
-	sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
 	if (sock < 0)
 		return -1;
-	len = sendto(sock, batch, batch_len, 0, (struct sockaddr *)&kernel,
-		     sizeof(kernel));
-	if (len == (ssize_t)batch_len)
-		len = recv(sock, &answer, sizeof(answer), 0);
+	err = nft_commit(sock);
 	close(sock);
-	if (len < (ssize_t)NLMSG_LENGTH(sizeof(*err)) ||
-	    answer.nlh.nlmsg_type != NLMSG_ERROR) {
-		errno = EPROTO;
-		return -1;
-	}
-
-	err = NLMSG_DATA(&answer.nlh);
-	errno = -err->error;
-	return err->error ? -1 : 0;
-}
-
-static void put_table(const char *table)
-{
-	struct nlmsghdr *nlh;
-
-	nlh = put_nft(NFT_MSG_NEWTABLE, NLM_F_CREATE);
-	put_string(nlh, NFTA_TABLE_NAME, table);
-	nlh = put_nft(NFT_MSG_NEWCHAIN, NLM_F_CREATE);
-	put_string(nlh, NFTA_CHAIN_TABLE, table);
-	put_string(nlh, NFTA_CHAIN_NAME, "chain");
-}
-
-/* A rule that matches everything and does nothing. */
-static void put_rule(const char *table, int flags)
-{
-	struct nlmsghdr *nlh;
-
-	nlh = put_nft(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND | flags);
-	put_string(nlh, NFTA_RULE_TABLE, table);
-	put_string(nlh, NFTA_RULE_CHAIN, "chain");
+	errno = -err;
+	return err ? -1 : 0;
 }
 
 static int delete_table(const char *table)
 {
-	struct nlmsghdr *nlh;
-
-	begin();
-	nlh = put_nft(NFT_MSG_DELTABLE, NLM_F_ACK);
-	put_string(nlh, NFTA_TABLE_NAME, table);
+	nft_begin();
+	nft_put_delete(table);
 	return commit();
 }
 
@@ -145,9 +56,9 @@ static long make_tables(long nr, const char *text __maybe_unused)
 
 	for (i = 0; i < nr && newest < MOST_TABLES; i++) {
 		snprintf(table, sizeof(table), "t%ld", newest);
-		begin();
-		put_table(table);
-		put_rule(table, NLM_F_ACK);
+		nft_begin();
+		nft_put_table(table);
+		nft_put_rule(table, NLM_F_ACK);
 		if (commit())
 			break;
 		newest++;
@@ -182,12 +93,8 @@ static const struct bc_kind numiptent = {
 /* In the network of the program, which all agents share. */
 static long make_shared(long arg __maybe_unused, const char *text)
 {
-	struct nlmsghdr *nlh;
-
-	begin();
-	put_table(text);
-	nlh = put_nft(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_ACK);
-	put_string(nlh, NFTA_TABLE_NAME, text);
+	nft_begin();
+	nft_put_table(text);
 	return commit();
 }
 
@@ -195,20 +102,16 @@ static long make_rules(long nr, const char *text)
 {
 	long i;
 
-	begin();
+	nft_begin();
 	for (i = 1; i <= nr; i++)
-		put_rule(text, i == nr ? NLM_F_ACK : 0);
+		nft_put_rule(text, i == nr ? NLM_F_ACK : 0);
 	return commit();
 }
 
 static long flush_shared(long arg __maybe_unused, const char *text)
 {
-	struct nlmsghdr *nlh;
-
-	begin();
-	nlh = put_nft(NFT_MSG_DELRULE, NLM_F_ACK);
-	put_string(nlh, NFTA_RULE_TABLE, text);
-	put_string(nlh, NFTA_RULE_CHAIN, "chain");
+	nft_begin();
+	nft_put_flush(text);
 	return commit();
 }
 

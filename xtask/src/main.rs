@@ -16,6 +16,7 @@ mod guest;
 mod kernel;
 mod ktap;
 mod lock;
+mod model;
 mod mutate;
 mod paths;
 mod probe;
@@ -142,6 +143,8 @@ enum Command {
         #[command(subcommand)]
         command: Kernel,
     },
+    /// Compares what the controller counts with a model, while processes do things by chance.
+    Model(model::Args),
     /// Breaks the code in one place at a time, and shows which tests notice.
     Mutate(mutate::Args),
     /// Boots the kernel, with a shell or for one command whose exit code is passed on.
@@ -304,6 +307,10 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             return fuzz::run(args, &global.base()?, global.json);
         }
         Command::Kernel { command } => kernel(command, global),
+        Command::Model(args) => {
+            setup::ensure()?;
+            return model::run(args, &global.base()?, global.json);
+        }
         Command::Mutate(args) => {
             setup::ensure()?;
             return mutate::run(args, &global.base()?, global.json);
