@@ -3,7 +3,7 @@
 
 XTASK := sh xtask/cargo.sh xtask
 
-.PHONY: help demo demo-ckpt test series bench
+.PHONY: help demo demo-ckpt test series bench modules modules_install
 
 help:
 	@echo 'make demo       two containers side by side, one of them refused at its limits'
@@ -11,6 +11,8 @@ help:
 	@echo 'make test       all tests, on the host and in booted kernels'
 	@echo 'make series     compose the mail-ready patch series'
 	@echo 'make bench      what the series costs'
+	@echo 'make KDIR=... M=$$PWD modules'
+	@echo '                the modules, for a patched kernel that was built in KDIR'
 	@echo 'cargo xtask --help lists everything else.'
 
 demo test bench:
@@ -21,3 +23,9 @@ demo-ckpt:
 
 series:
 	@$(XTASK) series build
+
+# What KDIR was built with has to be said here, too: LLVM=, ARCH= and so on. Its clean would take the
+# objects of cargo for its own.
+modules modules_install:
+	@test -n '$(KDIR)' || { echo 'say KDIR=, the build directory of a patched kernel' >&2; exit 2; }
+	@$(MAKE) -C '$(KDIR)' M='$(CURDIR)' $@

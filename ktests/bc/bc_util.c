@@ -18,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -1122,6 +1123,55 @@ int bc_new_net(void)
 	ret = ioctl(sock, SIOCSIFFLAGS, &lo) ? -errno : 0;
 	close(sock);
 	return ret;
+}
+
+/* Modules */
+
+/* What modprobe finds for the kernel that runs; it does not say why it fails. */
+static int modprobe(const char *module)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return -errno;
+	if (!pid) {
+		int null = open("/dev/null", O_RDWR);
+
+		dup2(null, STDOUT_FILENO);
+		dup2(null, STDERR_FILENO);
+		execlp("modprobe", "modprobe", module, NULL);
+		_exit(EXIT_FAILURE);
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		return -errno;
+	return status ? -ENOENT : 0;
+}
+
+int bc_load(const char *module)
+{
+	char path[PATH_MAX];
+	ssize_t len;
+	int fd, ret;
+
+	len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	if (len < 0)
+		return -errno;
+	path[len] = '\0';
+	len = strrchr(path, '/') + 1 - path;
+	snprintf(path + len, sizeof(path) - len, "%s.ko", module);
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? modprobe(module) : -errno;
+	ret = syscall(SYS_finit_module, fd, "", 0) ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
+int bc_unload(const char *module)
+{
+	return syscall(SYS_delete_module, module, O_NONBLOCK) ? -errno : 0;
 }
 
 /* The program */

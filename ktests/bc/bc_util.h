@@ -214,6 +214,13 @@ bool bc_self_failed(void);
 /* A network namespace of its own for the caller, with a loopback device. */
 int bc_new_net(void);
 
+/*
+ * Load a module: the one beside the program, or that of the running kernel.
+ * 0 or -errno; -ENOENT when there is none.
+ */
+int bc_load(const char *module);
+int bc_unload(const char *module);
+
 /* The CPUs that the tests run on; the nth of them, modulo. */
 int bc_cpus(void);
 int bc_cpu(int nth);

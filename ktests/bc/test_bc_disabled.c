@@ -83,10 +83,30 @@ static int test_disabled_objects(const char *root)
 	return bc_remove(cgroup, ret);
 }
 
+/* OpenVZ's files would claim that something is counted. */
+static int test_disabled_module(const char *root __maybe_unused)
+{
+	int err = bc_load("user_beancounters");
+
+	if (err == -ENOENT) {
+		ksft_print_msg("no module user_beancounters\n");
+		return KSFT_SKIP;
+	}
+	if (!err)
+		bc_unload("user_beancounters");
+	if (differs(err, -ENODEV) ||
+	    unmet(access("/proc/user_beancounters", F_OK)) ||
+	    unmet(access("/proc/bc", F_OK)))
+		return KSFT_FAIL;
+
+	return KSFT_PASS;
+}
+
 #define T(x) { x, #x }
 static const struct bc_test tests[] = {
 	T(test_disabled_absent),
 	T(test_disabled_objects),
+	T(test_disabled_module),
 };
 
 #undef T

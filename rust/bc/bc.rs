@@ -15,6 +15,7 @@
 //! | `stock.rs`, `stock.c` | per-CPU stocks |
 //! | `numproc.rs` | the resource that follows tasks |
 //! | `files.rs`, `parse.rs` | the interface files |
+//! | `report.c`, `ubc/` | OpenVZ's files, which are a module |
 //! | `ffi.rs` | everything that is called in C |
 //!
 //! Not supported: cgroup v1, threaded cgroups (their threads count at the domain cgroup).

@@ -36,6 +36,11 @@ impl Refusals {
     pub(crate) fn by_max(&self) -> i64 {
         self.max.load(Relaxed)
     }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> i64 {
+        self.by_high().wrapping_add(self.by_max())
+    }
 }
 
 /// The counter and its settings.

@@ -419,3 +419,34 @@ pub(crate) unsafe extern "C" fn bc_release(
     let cgroup = unsafe { bc(cgroup) };
     stock::release(cgroup, &RESOURCES[resource as usize], nr as i64);
 }
+
+/// Adds what the controller counts to a report.
+///
+/// # Safety
+///
+/// The caller has a reference on `cgroup`, and `report` with so many rows left to itself.
+#[export]
+pub(crate) unsafe extern "C" fn bc_report_counted(
+    cgroup: *mut bindings::bc_cgroup,
+    report: *mut bindings::bc_report,
+) {
+    // SAFETY: By the safety requirements of this function.
+    let (cgroup, report) = unsafe { (bc(cgroup), &mut *report) };
+
+    for resource in &RESOURCES {
+        let counter = cgroup.counter(resource);
+        let settings = counter.settings();
+
+        report.rows[report.nr as usize] = bindings::bc_row {
+            name: resource.name.as_char_ptr(),
+            // CAST: Only what is held can be negative, for a moment: more was given back than was
+            // counted.
+            held: cgroup.held(resource).max(0) as u64,
+            maxheld: counter.peak() as u64,
+            barrier: settings.high as u64,
+            limit: settings.max as u64,
+            failcnt: counter.local.all() as u64,
+        };
+        report.nr += 1;
+    }
+}

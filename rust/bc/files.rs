@@ -75,7 +75,6 @@ fn show_one(m: &SeqFile, bc: &Bc, file: File, resource: &Resource) {
             seq_print!(m, "{}.max {}\n", name, refusals.by_max());
         }
         File::Stat => {
-            let failcnt = counter.local.by_high().wrapping_add(counter.local.by_max());
             seq_print!(
                 m,
                 "{} held={} maxheld={} barrier={} limit={} failcnt={}\n",
@@ -84,7 +83,7 @@ fn show_one(m: &SeqFile, bc: &Bc, file: File, resource: &Resource) {
                 counter.peak(),
                 Value(settings.high),
                 Value(settings.max),
-                failcnt
+                counter.local.all()
             );
         }
     }

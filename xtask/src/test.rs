@@ -547,6 +547,10 @@ fn boot(
     for (name, path) in &tests.others {
         script = script.file(name, path);
     }
+    for module in build::modules(&kernel.build)? {
+        let name = module.file_name().unwrap_or_default();
+        script = script.file(name.to_string_lossy(), &module);
+    }
     // Each program has its own limit in the guest; this one is for a guest that is stuck.
     script.limits.test = tests.timeout + Limits::default().shutdown;
     script.renewed_by = Some(|line| line.trim_start_matches("# ").starts_with("Subtest: "));

@@ -288,7 +288,10 @@ fn finish(prepared: Prepared, config: &Config) -> Result<Built> {
         }
         prepared.configure()?;
         let left = expected(&build, config.arch);
-        run(&prepared, &[target.to_owned()], left)?;
+        let mut targets = vec![target.to_owned()];
+        // They are no part of the image.
+        targets.extend(config::has_modules(&prepared.wanted).then(|| "modules".to_owned()));
+        run(&prepared, &targets, left)?;
         let Some(text) = stamp_text(&key, &image) else {
             bail!("make succeeded without {}", image.display());
         };
@@ -304,6 +307,25 @@ fn finish(prepared: Prepared, config: &Config) -> Result<Built> {
         source: prepared.source,
         lock,
     })
+}
+
+/// The modules that were built in a directory; there may be none.
+///
+/// # Errors
+///
+/// There have to be some, and the list of them cannot be read.
+pub fn modules(build: &Path) -> Result<Vec<PathBuf>> {
+    let read = |name: &str| {
+        let path = build.join(name);
+        fs::read_to_string(&path).with_context(|| path.display().to_string())
+    };
+    // An earlier configuration may have left a list.
+    if !config::has_modules(&read(".config")?) {
+        return Ok(Vec::new());
+    }
+    let order = read("modules.order")?;
+    let module = |line| build.join(line).with_extension("ko");
+    Ok(order.lines().map(module).collect())
 }
 
 /// Everything that the image depends on.
@@ -505,6 +527,20 @@ mod tests {
             "error[E0425]: cannot find value `x`\n --> a.rs:1"
         );
         assert!(errors("one\nmake: *** No rule to make target 'x'.  Stop.\n").contains("No rule"));
+    }
+
+    #[test]
+    fn modules_are_those_of_the_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text| fs::write(dir.path().join(name), text).unwrap();
+        write("modules.order", "kernel/a/one.o\nfs/two.o\n");
+        write(".config", "CONFIG_MODULES=y\n");
+        assert_eq!(modules(dir.path()).unwrap(), Vec::<PathBuf>::new());
+        write(".config", "CONFIG_MODULES=y\nCONFIG_ONE=m\n");
+        let expected = ["kernel/a/one.ko", "fs/two.ko"].map(|path| dir.path().join(path));
+        assert_eq!(modules(dir.path()).unwrap(), expected);
+        fs::remove_file(dir.path().join("modules.order")).unwrap();
+        assert!(modules(dir.path()).is_err());
     }
 
     #[test]

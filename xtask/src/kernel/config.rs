@@ -56,8 +56,13 @@ fn common(series: Series, arch: &str, version: &str) -> Vec<PathBuf> {
         dir.join("common.config"),
         dir.join(format!("{arch}.config")),
     ];
-    let needed = dir.join(format!("{}.config", series.name()));
-    fragments.extend(needed.exists().then_some(needed));
+    // What its tests need, everywhere and on one architecture only.
+    let needed = [
+        series.name().to_owned(),
+        format!("{arch}-{}", series.name()),
+    ];
+    let needed = needed.map(|name| dir.join(format!("{name}.config")));
+    fragments.extend(needed.into_iter().filter(|path| path.exists()));
     // What has another name on one base, `7.3` of version 7.3.4.
     let series: Vec<&str> = version.splitn(3, '.').take(2).collect();
     let special = dir.join(format!("{}.config", series.join(".")));
@@ -120,6 +125,11 @@ fn parse(text: &str) -> Result<Symbols> {
         symbols.insert(symbol.to_owned(), value.to_owned());
     }
     Ok(symbols)
+}
+
+/// Whether something in a configuration is built as a module.
+pub fn has_modules(text: &str) -> bool {
+    text.lines().any(|line| line.ends_with("=m"))
 }
 
 fn render(symbols: &Symbols) -> String {
@@ -252,6 +262,14 @@ mod tests {
             render(&symbols),
             "# CONFIG_A is not set\nCONFIG_B=\"x y\"\nCONFIG_C=12\n"
         );
+    }
+
+    #[test]
+    fn a_module_is_told_from_what_is_built_in() {
+        assert!(has_modules("CONFIG_A=y\nCONFIG_B=m\n"));
+        assert!(!has_modules(
+            "CONFIG_A=y\nCONFIG_B=\"m\"\n# CONFIG_M is not set\n"
+        ));
     }
 
     #[test]
