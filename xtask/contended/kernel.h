@@ -171,6 +171,8 @@ struct sigqueue { struct bc_cgroup *bc; };
 struct tty_struct { struct bc_cgroup *bc; struct tty_struct *link; };
 struct seq_file;
 typedef unsigned int gfp_t;
+typedef unsigned int u32;
+typedef unsigned long long u64;
 
 #define WQ_MEM_RECLAIM 0
 #define WQ_PERCPU 0
