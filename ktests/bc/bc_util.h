@@ -201,6 +201,8 @@ void bc_trace_end(void);
  */
 bool bc_trace_differs(unsigned long id, const char *want);
 
+/* The loopback device of the caller's network namespace, brought up. */
+int bc_lo_up(void);
 /* A network namespace of its own for the caller, with a loopback device. */
 int bc_new_net(void);
 

@@ -7,6 +7,7 @@
 
 mod bc;
 mod ckpt;
+mod containers;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -34,6 +35,9 @@ enum What {
     Bc(bc::Args),
     /// How long a process is frozen to be saved, and how fast it is saved and restored.
     Ckpt(ckpt::Args),
+    /// What many containers cost in memory, whether something stays of them, and what it takes to make
+    /// them.
+    Containers(containers::Args),
 }
 
 /// Measures, and prints a table or JSON.
@@ -46,6 +50,7 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
         None => bc::run(&args.bc, base, json),
         Some(What::Bc(args)) => bc::run(args, base, json),
         Some(What::Ckpt(args)) => ckpt::run(args, base, json),
+        Some(What::Containers(args)) => containers::run(args, base, json),
     }
 }
 
