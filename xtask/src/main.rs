@@ -22,6 +22,7 @@ mod probe;
 mod progress;
 mod report;
 mod run;
+mod runtimes;
 mod series;
 mod setup;
 mod space;
