@@ -1110,19 +1110,22 @@ bool bc_self_failed(void)
 	return !atoi(text);
 }
 
-int bc_new_net(void)
+int bc_lo_up(void)
 {
 	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
 	int ret, sock;
 
-	if (unshare(CLONE_NEWNET))
-		return -errno;
 	sock = socket(AF_UNIX, SOCK_DGRAM, 0);
 	if (sock < 0)
 		return -errno;
 	ret = ioctl(sock, SIOCSIFFLAGS, &lo) ? -errno : 0;
 	close(sock);
 	return ret;
+}
+
+int bc_new_net(void)
+{
+	return unshare(CLONE_NEWNET) ? -errno : bc_lo_up();
 }
 
 /* Modules */

@@ -211,6 +211,8 @@ bool bc_may_fail(void);
 int bc_self_fail(long nth);
 bool bc_self_failed(void);
 
+/* The loopback device of the caller's network namespace, brought up. */
+int bc_lo_up(void);
 /* A network namespace of its own for the caller, with a loopback device. */
 int bc_new_net(void);
 

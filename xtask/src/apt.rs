@@ -157,6 +157,30 @@ impl Suite {
         let file = found.with_context(|| format!("apt-get left no {prefix}*.deb"))?;
         Ok(file.path())
     }
+
+    /// Downloads packages with all that they depend on, and returns the files.
+    ///
+    /// # Errors
+    ///
+    /// The suite has not all of them, or a download fails.
+    pub fn download_whole(&self, packages: &[&str], dir: &Path) -> Result<Vec<PathBuf>> {
+        fs::create_dir_all(dir.join("partial"))?;
+        let sh = Shell::new()?;
+        let config = &self.config;
+        let archives = format!("Dir::Cache::archives={}", dir.display());
+        eprintln!("downloading {} ...", packages.join(", "));
+        let install = cmd!(
+            sh,
+            "apt-get -c {config} -q -y -o {archives} -o Acquire::Retries=3 --no-install-recommends --download-only install {packages...}"
+        );
+        cmd::run(install.env("LC_ALL", "C"))
+            .limit(Duration::from_secs(3600))
+            .ok()?;
+        let entries = fs::read_dir(dir)?.map(|entry| Ok(entry?.path()));
+        let files: Vec<PathBuf> = entries.collect::<Result<_>>()?;
+        let is_package = |path: &PathBuf| path.extension().is_some_and(|end| end == "deb");
+        Ok(files.into_iter().filter(is_package).collect())
+    }
 }
 
 /// The errors in what `apt-get update` printed, each with the line that says why.

@@ -64,8 +64,7 @@ pub fn sound() -> Option<Version> {
 ///
 /// There are none, or what they have does not run here.
 pub fn install() -> Result<()> {
-    let release = fs::read_to_string("/etc/os-release").context("/etc/os-release")?;
-    let suite = format!("{}-backports", codename(&release)?);
+    let suite = format!("{}-backports", release()?);
     let suite = Suite::open(&suite)?.with_context(|| format!("the mirror has no {suite}"))?;
     let tools = paths::tools();
     fs::create_dir_all(&tools)?;
@@ -103,6 +102,16 @@ root=$(dirname "$0")/root/usr
 export QEMU_MODULE_DIR="$(echo "$root"/lib/*/qemu)"
 exec "$root/bin/qemu-system-x86_64" -L "$root/share/qemu" -L "$root/share/seabios" "$@"
 "#;
+
+/// The name of the machine's release.
+///
+/// # Errors
+///
+/// It is not said anywhere.
+pub fn release() -> Result<String> {
+    let text = fs::read_to_string("/etc/os-release").context("/etc/os-release")?;
+    codename(&text).map(str::to_owned)
+}
 
 /// The name of a release, from `os-release`.
 fn codename(text: &str) -> Result<&str> {

@@ -23,6 +23,7 @@ mod probe;
 mod progress;
 mod report;
 mod run;
+mod runtimes;
 mod series;
 mod setup;
 mod space;

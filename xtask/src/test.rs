@@ -24,7 +24,7 @@ use crate::kernel::{self, Arch, Base, Config, Flavour, Series};
 use crate::ktap::{self, Node, Status};
 use crate::lock::Lock;
 use crate::report::{Report, Run};
-use crate::{cmd, paths, probe, toolchain, workload};
+use crate::{cmd, paths, probe, runtimes, toolchain, workload};
 
 /// What can be tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,18 +35,27 @@ enum Tier {
     Kunit,
     /// The selftests of the controller.
     Bc,
+    /// Runtimes of containers, with the controller.
+    Runtimes,
     /// The selftests of the checkpoint engine.
     Ckpt,
 }
 
 impl Tier {
-    const ALL: [Self; 4] = [Self::Host, Self::Kunit, Self::Bc, Self::Ckpt];
+    const ALL: [Self; 5] = [
+        Self::Host,
+        Self::Kunit,
+        Self::Bc,
+        Self::Runtimes,
+        Self::Ckpt,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Self::Host => "host",
             Self::Kunit => "kunit",
             Self::Bc => "bc",
+            Self::Runtimes => "runtimes",
             Self::Ckpt => "ckpt",
         }
     }
@@ -69,7 +78,8 @@ impl Tier {
             // The unit tests are only built into the kernels for user-mode Linux.
             (Self::Host, _) | (Self::Kunit, Flavour::Kcsan) => &[],
             (Self::Kunit, _) => &[Arch::Um],
-            (Self::Bc, Flavour::Kcsan) => &[Arch::Qemu],
+            (Self::Bc | Self::Runtimes, Flavour::Kcsan) => &[Arch::Qemu],
+            (Self::Runtimes, _) => &[Arch::Um],
             (Self::Bc, _) => &[Arch::Um, Arch::Qemu],
             (Self::Ckpt, _) => &[Arch::Qemu],
         }
@@ -79,7 +89,7 @@ impl Tier {
 /// The command line of `cargo xtask test`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Args {
-    /// Tiers (host, kunit, bc, ckpt; all unless said), then a part of the names of the tests to run.
+    /// Tiers (host, kunit, bc, runtimes, ckpt; all unless said), then a part of the names of the tests to run.
     #[arg(value_name = "TIER|FILTER")]
     words: Vec<String>,
     /// Where the kernel runs; several are possible.
@@ -110,6 +120,8 @@ struct Job {
 #[derive(Debug, PartialEq, Eq)]
 struct Plan {
     jobs: Vec<Job>,
+    /// The jobs are of tiers that were asked for.
+    named: bool,
     filter: Option<String>,
     flavour: Flavour,
     repeat: u32,
@@ -146,11 +158,12 @@ impl Plan {
         if !named {
             // The host's tests run the same under every kernel and on every machine.
             let special = flavour != Flavour::Default || !args.on.is_empty();
-            tiers.extend(
-                Tier::ALL
-                    .into_iter()
-                    .filter(|tier| !special || *tier != Tier::Host),
-            );
+            tiers.extend(Tier::ALL.into_iter().filter(|tier| match tier {
+                Tier::Host => !special,
+                // Their programs are large and slow.
+                Tier::Runtimes => flavour == Flavour::Default,
+                _ => true,
+            }));
         }
         let mut jobs = Vec::new();
         for tier in tiers {
@@ -177,6 +190,7 @@ impl Plan {
         }
         Ok(Self {
             jobs,
+            named,
             filter,
             flavour,
             repeat: args.repeat,
@@ -222,7 +236,7 @@ impl Plan {
             _ => {}
         }
         let repeat = self.repeat.to_string();
-        if self.repeat > 1 && matches!(job.tier, Tier::Bc | Tier::Ckpt) {
+        if self.repeat > 1 && matches!(job.tier, Tier::Bc | Tier::Runtimes | Tier::Ckpt) {
             words.extend(["--repeat", &repeat]);
         }
         let tree;
@@ -250,6 +264,10 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
         eprintln!("test: {}", plan.title(job));
         let found = match job.on {
             None => host(&plan).map(Vec::from_iter),
+            // What has to be fetched is only fetched for who wants it.
+            Some(_) if job.tier == Tier::Runtimes && !plan.named && !runtimes::present() => {
+                Ok(vec![without_runtimes()])
+            }
             Some(arch) => in_guest(&plan, job, arch, base),
         };
         let runs = found.unwrap_or_else(|error| vec![not_run(job.tier, &error)]);
@@ -300,6 +318,14 @@ fn not_run(tier: Tier, error: &anyhow::Error) -> Run {
     let mut run = finished(root, Duration::ZERO, None);
     run.exit = exit::of(error);
     run
+}
+
+/// The result where the packages of the runtimes are not here.
+fn without_runtimes() -> Run {
+    let why = "they are not here; `cargo xtask test runtimes` fetches them";
+    let node = Node::leaf("the packages", Status::Skip).because(why);
+    let root = Node::group(Tier::Runtimes.name(), vec![node]);
+    finished(root, Duration::ZERO, None)
 }
 
 fn finished(root: Node, time: Duration, log: Option<PathBuf>) -> Run {
@@ -460,6 +486,10 @@ fn in_guest(plan: &Plan, job: &Job, arch: Arch, base: &Base) -> Result<Vec<Run>>
     }
     match job.tier {
         Tier::Kunit => kunit(plan, &Kernel::from(built), name).map(Vec::from_iter),
+        Tier::Runtimes => {
+            let tests = Selftests::of_runtimes()?;
+            selftests(plan, job.tier, &Kernel::from(built), tests, &name)
+        }
         tier => {
             let mut tests = Selftests::build(&built, tier.name())?;
             tests.add_beanctl(tier)?;
@@ -709,6 +739,27 @@ impl Selftests {
         })
     }
 
+    /// The test of the runtimes, with all that it needs.
+    fn of_runtimes() -> Result<Self> {
+        const NAME: &str = "test_runtimes";
+        let mut others = runtimes::files()?;
+        let dir = paths::repo().join("rust/beanctl/tests/guest");
+        let output = tempfile::tempdir()?;
+        fs::copy(dir.join("runtimes.sh"), output.path().join(NAME))?;
+        others.push(("beanctl-harness.sh".to_owned(), dir.join("harness.sh")));
+        for package in ["beanctl", "workload"] {
+            others.push((package.to_owned(), workload::build(package)?));
+        }
+        Ok(Self {
+            dir,
+            output,
+            programs: vec![NAME.to_owned()],
+            others,
+            timeout: Duration::from_secs(300),
+            error: None,
+        })
+    }
+
     /// Adds the test of the command for operators, which goes to no kernel tree.
     fn add_beanctl(&mut self, tier: Tier) -> Result<()> {
         const NAME: &str = "test_beanctl";
@@ -868,12 +919,17 @@ mod tests {
     fn tiers_and_machines() {
         assert_eq!(
             jobs(&[]),
-            "host, kunit on um, bc on um, bc on qemu, ckpt on qemu"
+            "host, kunit on um, bc on um, bc on qemu, runtimes on um, ckpt on qemu"
         );
         assert_eq!(jobs(&["bc"]), "bc on um, bc on qemu");
         assert_eq!(jobs(&["kunit", "host"]), "kunit on um, host");
         assert_eq!(jobs(&["bc", "--on", "qemu"]), "bc on qemu");
-        assert_eq!(jobs(&["--on", "um"]), "kunit on um, bc on um");
+        assert_eq!(
+            jobs(&["--on", "um"]),
+            "kunit on um, bc on um, runtimes on um"
+        );
+        assert_eq!(jobs(&["runtimes"]), "runtimes on um");
+        assert_eq!(jobs(&["runtimes", "--on", "qemu"]), "runtimes on qemu");
         assert_eq!(jobs(&["--on", "qemu"]), "bc on qemu, ckpt on qemu");
         assert_eq!(jobs(&["--kcsan"]), "bc on qemu-kcsan, ckpt on qemu-kcsan");
         assert_eq!(

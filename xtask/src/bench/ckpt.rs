@@ -25,7 +25,7 @@ use crate::guest::{self, DIR, Kernel};
 use crate::kernel::{Arch, Base, Config, Flavour, Series, build};
 use crate::probe::Accelerator;
 use crate::progress::{Bar, Unit};
-use crate::{cmd, setup, workload};
+use crate::{cmd, runtimes, setup, workload};
 
 /// The command line of `cargo xtask bench ckpt`.
 #[derive(Clone, Debug, clap::Args)]
@@ -230,29 +230,11 @@ fn criu(program: &Path) -> Result<Vec<(String, PathBuf)>> {
     let sh = Shell::new()?;
     let said = cmd::run(cmd!(sh, "ldd {program}")).ok()?;
     let mut files = vec![("criu".to_owned(), program.to_owned())];
-    for library in libraries(&said)? {
+    for library in runtimes::libraries(&said)? {
         let name = library.file_name().context("a library without a name")?;
         files.push((format!("lib/{}", name.to_string_lossy()), library));
     }
     Ok(files)
-}
-
-/// The files among what ldd says.
-fn libraries(said: &str) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for line in said.lines() {
-        let line = line.trim();
-        if line.ends_with("not found") {
-            let what = format!("a library of CRIU is missing: {line}");
-            return Err(Failure::new(Exit::Skipped, what).into());
-        }
-        let file = line.rsplit("=> ").next().unwrap_or(line);
-        let file = file.split(" (").next().unwrap_or(file);
-        if file.starts_with('/') {
-            found.push(PathBuf::from(file));
-        }
-    }
-    Ok(found)
 }
 
 /// What is run in the guest.
@@ -504,15 +486,5 @@ mod tests {
     fn what_the_engine_did_not_do_is_an_error() {
         assert!(compare(&found(&LINES[..2])).is_err());
         assert!(compare(&BTreeMap::new()).is_err());
-    }
-
-    #[test]
-    fn libraries_are_those_with_a_path() {
-        let said = "\tlinux-vdso.so.1 (0x00007ff)\n\
-                    \tlibnl-3.so.200 => /lib/x/libnl-3.so.200 (0x00007ff)\n\
-                    \t/lib64/ld-linux-x86-64.so.2 (0x00007ff)\n";
-        let expected = ["/lib/x/libnl-3.so.200", "/lib64/ld-linux-x86-64.so.2"];
-        assert_eq!(libraries(said).unwrap(), expected.map(PathBuf::from));
-        assert!(libraries("\tlibnet.so.1 => not found\n").is_err());
     }
 }

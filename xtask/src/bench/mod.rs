@@ -7,6 +7,7 @@
 
 mod bc;
 mod ckpt;
+mod containers;
 mod contended;
 mod objects;
 
@@ -40,6 +41,9 @@ enum What {
     Contended,
     /// Whether the controller's series changes the code of a kernel without the controller.
     Objects,
+    /// What many containers cost in memory, whether something stays of them, and what it takes to make
+    /// them.
+    Containers(containers::Args),
 }
 
 /// Measures, and prints a table or JSON.
@@ -54,6 +58,7 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
         Some(What::Ckpt(args)) => ckpt::run(args, base, json),
         Some(What::Contended) => contended::run(json),
         Some(What::Objects) => objects::run(base, json),
+        Some(What::Containers(args)) => containers::run(args, base, json),
     }
 }
 

@@ -5,21 +5,37 @@
 
 mod bc;
 mod ckpt;
+mod top;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::kernel::{Base, Series};
+use crate::exit::{Exit, Failure};
+use crate::kernel::Base;
 use crate::setup;
 
 /// The command line of `cargo xtask demo`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// bc: two containers side by side, a bomb in one of them. ckpt: processes that go on after the
-    /// machine was booted again.
+    /// What is shown.
     #[arg(value_enum, default_value_t)]
-    series: Series,
+    what: What,
+    /// Where `top` goes as a picture, instead of to the terminal.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum What {
+    /// Two containers side by side, a bomb in one of them.
+    #[default]
+    Bc,
+    /// Processes that go on after the machine was booted again.
+    Ckpt,
+    /// The screen of `beanctl bc top`.
+    Top,
 }
 
 /// Sets up what is missing, and shows a series.
@@ -28,9 +44,14 @@ pub struct Args {
 ///
 /// The machine cannot do it, or what was to be shown did not happen.
 pub fn run(args: &Args, base: &Base) -> Result<ExitCode> {
+    if args.svg.is_some() && args.what != What::Top {
+        let failure = Failure::new(Exit::Usage, "only `top` is a picture");
+        return Err(failure.fix("cargo xtask demo top --svg FILE").into());
+    }
     setup::ensure()?;
-    match args.series {
-        Series::Bc => bc::run(base),
-        Series::Ckpt => ckpt::run(base),
+    match args.what {
+        What::Bc => bc::run(base),
+        What::Ckpt => ckpt::run(base),
+        What::Top => top::run(base, args.svg.as_deref()),
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Result, bail};
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{ForkResult, fork, getpid};
 
 /// What the processes of a bomb have in common.
@@ -25,7 +25,9 @@ struct Shared {
 ///
 /// An open fails for another reason than that there are too many.
 pub fn files(refusals: u32) -> Result<()> {
-    setrlimit(Resource::RLIMIT_NOFILE, 65_536, 65_536)?;
+    // As many as is allowed: in a container it may be for nobody to say that it is more.
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     let mut kept = Vec::new();
     let mut refused = 0;
     while refused < refusals {

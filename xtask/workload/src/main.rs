@@ -12,6 +12,7 @@ mod clock;
 mod container;
 mod criu;
 mod device;
+mod terminal;
 mod work;
 mod zdtm;
 
@@ -76,6 +77,21 @@ enum Command {
         #[arg(long)]
         refusals: u32,
     },
+    /// Runs a command on a terminal for some time, and prints what it has drawn.
+    Terminal {
+        /// How high the terminal is.
+        #[arg(long)]
+        rows: u16,
+        /// How wide it is.
+        #[arg(long)]
+        columns: u16,
+        /// How long, in milliseconds.
+        #[arg(long)]
+        time: u64,
+        /// The command and its arguments.
+        #[arg(required = true, trailing_var_arg = true)]
+        command: Vec<String>,
+    },
     /// Makes processes and opens files in moderation.
     Work {
         /// How often.
@@ -105,6 +121,12 @@ fn main() -> Result<ExitCode> {
         } => return container::run(&cgroup, enclosed, &command),
         Command::FileBomb { refusals } => bomb::files(refusals)?,
         Command::ForkBomb { refusals } => bomb::processes(refusals)?,
+        Command::Terminal {
+            rows,
+            columns,
+            time,
+            command,
+        } => terminal::run(rows, columns, Duration::from_millis(time), &command)?,
         Command::Work { rounds } => return work::run(rounds),
         Command::Zdtm(args) => zdtm::run(&args)?,
         Command::ZdtmAttempt(args) => return Ok(zdtm::attempt(&args)),

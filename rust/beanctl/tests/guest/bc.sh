@@ -7,7 +7,7 @@
 # The container is a shell that has opened some files after it was moved, and waits.
 
 tests='show_is_what_is_held show_of_the_own_cgroup show_inside_a_container show_of_the_root
-show_where_it_is_not_enabled set_writes_both_files set_of_what_is_wrong set_that_fails_is_undone
+show_where_it_is_not_enabled set_writes_both_files set_of_what_is_wrong set_that_fails_is_undone set_by_a_user_of_what_was_delegated
 events_so_far events_tell_the_cause events_tell_who_refused events_count_without_a_trace
 explain_knows_the_kernel check_is_content_with_its_own_advice top_shows_the_closest_first
 export_has_what_is_held'
@@ -155,6 +155,32 @@ test_set_that_fails_is_undone() {
 	said err "cannot set numfile 300 in $box/bc.high"
 	said "$box/bc.high" 'numfile 100'
 	said "$box/bc.max" 'numfile 200'
+}
+
+# Below what was delegated a user may set what there is not, and gets what there is.
+test_set_by_a_user_of_what_was_delegated() {
+	mkdir "$box"
+	echo +bc >"$box/cgroup.subtree_control"
+	own=$box/own
+	mkdir "$own"
+	expect 0 beanctl set "$own" numfile=4
+	chown nobody "$own" "$own/cgroup.procs" "$own/cgroup.subtree_control"
+	expect 1 as_nobody "$here/beanctl bc set $own numfile=max"
+	said err 'Permission denied'
+	expect 0 as_nobody "mkdir $own/below && echo +bc >$own/cgroup.subtree_control"
+	expect 0 as_nobody "$here/beanctl bc set $own/below numfile=100"
+	said "$own/below/bc.max" 'numfile 100'
+	# shellcheck disable=SC2016 # The inner shell's own.
+	! sh -c 'echo $$ >"$0/cgroup.procs" && exec 3</ 4</ 5</ 6</ 7</' "$own/below" 2>refusal
+	said refusal 'Too many open files in system'
+	expect 0 beanctl events "$box"
+	grep -qE '^/beanctl_test/box/own +numfile +0 +1$' out
+	said "$own/bc.max" 'numfile 4'
+}
+
+# as_nobody LINE: in a shell of that user.
+as_nobody() {
+	"$BUSYBOX" su -s /bin/sh nobody -c "cd / && $1"
 }
 
 test_events_so_far() {

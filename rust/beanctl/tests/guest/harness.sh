@@ -52,12 +52,14 @@ removed() {
 	rmdir "$1" 2>/dev/null || [ ! -d "$1" ]
 }
 
-# remove_below CGROUP: all cgroups directly in it, and what runs there.
+# remove_below CGROUP: all cgroups in it, and what runs there.
 remove_below() {
 	for cgroup in "$1"/*/; do
 		[ -d "$cgroup" ] || continue
 		echo 1 2>/dev/null >"$cgroup/cgroup.kill"
-		eventually removed "$cgroup"
+		find "$cgroup" -depth -type d | while read -r cgroup; do
+			eventually removed "$cgroup"
+		done
 	done
 }
 
