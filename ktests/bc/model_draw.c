@@ -8,6 +8,7 @@
 
 #define FEW_STEPS	8	/* between windows */
 #define WINDOW_STEPS	40
+#define RUSH_STEPS	24
 
 /* Numbers by chance, the same for the same seed. */
 
@@ -50,12 +51,12 @@ static const struct {
 	[OP_ACCEPT] = { "accepts", 7, 0 },
 	[OP_PTY] = { "opens a terminal", 7, 8 },
 	[OP_SLAVE] = { "opens its other end", 4, 3 },
-	[OP_LOCKFILE] = { "opens a file to lock", 8, 8 },
+	[OP_LOCKFILE] = { "opens a file to lock", 10, 8 },
 	[OP_FLOCK] = { "flocks", 8, 8 },
-	[OP_POSIX] = { "locks", 22, 20 },
+	[OP_POSIX] = { "locks", 30, 24 },
 	[OP_OFD] = { "locks by file", 14, 12 },
 	[OP_QUEUE] = { "queues a signal", 9, 8 },
-	[OP_SIGNAL] = { "signals", 8, 0 },
+	[OP_SIGNAL] = { "signals", 5, 0 },
 	[OP_COLLECT] = { "collects a signal", 8, 0 },
 	[OP_TIMER] = { "makes a timer", 7, 8 },
 	[OP_UNTIMER] = { "deletes a timer", 4, 5 },
@@ -86,12 +87,50 @@ static enum model_op draw_op(bool at_once)
 	return i;
 }
 
-static void put(struct draw_plan *plan, enum model_op op, int window)
+static struct draw *put(struct draw_plan *plan, enum model_op op, int window)
 {
+	static struct draw none;
+	struct draw *draw = &none;
+
 	if (plan->nr < DRAW_MOST)
-		plan->draws[plan->nr++] = (struct draw){
-			op, chance(), chance(), chance(), chance(), window,
-		};
+		draw = &plan->draws[plan->nr++];
+	draw->op = op;
+	draw->a = chance();
+	draw->b = chance();
+	draw->c = chance();
+	draw->d = chance();
+	draw->window = window;
+	return draw;
+}
+
+/*
+ * Workers of several cgroups run into one limit, with enough left below it for
+ * stocks to be filled on the way.
+ */
+static void put_rush(struct draw_plan *plan)
+{
+	static const enum model_op rushes[MODEL_RESOURCES] = {
+		[MODEL_NUMPROC] = OP_FORK,
+		[MODEL_NUMFILE] = OP_OPEN,
+		[MODEL_NUMPTY] = OP_PTY,
+		[MODEL_NUMFLOCK] = OP_POSIX,
+		[MODEL_NUMTCPSOCK] = OP_SOCKET,
+		[MODEL_NUMOTHERSOCK] = OP_PAIR,
+		[MODEL_NUMSIGINFO] = OP_TIMER,
+		[MODEL_NUMIPTENT] = OP_RULE,
+	};
+	int resource = chance() % MODEL_RESOURCES, i;
+	struct draw *draw;
+
+	for (i = 0; resource == MODEL_NUMFLOCK && i < MODEL_WORKERS; i++)
+		put(plan, OP_LOCKFILE, 0);
+	draw = put(plan, OP_SET, 0);
+	draw->a &= ~7U;
+	draw->b = resource;
+	/* As choose_value() has it: ten or fifteen more than there are. */
+	draw->d = 12 | (2 + draw->d % 2) << 4;
+	for (i = 0; i < RUSH_STEPS; i++)
+		put(plan, rushes[resource], 0);
 }
 
 void draw_plan(struct draw_plan *plan, uint64_t seed, enum run_mode mode,
@@ -111,6 +150,8 @@ void draw_plan(struct draw_plan *plan, uint64_t seed, enum run_mode mode,
 		put(plan, OP_SET, 0);
 
 	while (plan->nr < steps && plan->nr < DRAW_MOST) {
+		if (chance() % 8 == 0)
+			put_rush(plan);
 		for (i = 0; i < FEW_STEPS; i++) {
 			enum model_op op = draw_op(false);
 			int times = chance() % 4 ? 1 : 4;
@@ -173,6 +214,9 @@ static int choose_account(uint32_t by)
 	if (by % 8 < 4 && worker >= 0) {
 		i = world.workers[worker].cgroup;
 		while (i > 0 && world.cgroups[i].account == MODEL_NONE)
+			i = world.cgroups[i].parent;
+		/* Some of them above it, for what is in stock elsewhere. */
+		if (i > 0 && by % 8 == 0)
 			i = world.cgroups[i].parent;
 		return i < 0 ? 0 : i;
 	}
@@ -260,14 +304,14 @@ static long choose_value(int cgroup, int resource, uint32_t by)
 /* A range of a few bytes, so that many touch each other. */
 static void choose_range(struct model_step *step, const struct draw *draw)
 {
-	step->y = draw->c % 24;
-	step->z = draw->d % 8 ? step->y + draw->d / 8 % 10 : MODEL_END;
-	if (draw->d % 16 == 8) {
+	step->y = draw->c % 64;
+	step->z = draw->d % 16 ? step->y + draw->d / 8 % 8 : MODEL_END;
+	if (draw->d % 64 == 8) {
 		step->y = 0;
 		step->z = MODEL_END;
 	}
-	step->x = draw->d / 256 % 8 < 3 ? MODEL_UNLOCK :
-		  draw->d / 256 % 8 < 5 ? MODEL_EXCLUSIVE : MODEL_SHARED;
+	step->x = draw->d / 256 % 8 < 2 ? MODEL_UNLOCK :
+		  draw->d / 256 % 8 < 3 ? MODEL_EXCLUSIVE : MODEL_SHARED;
 }
 
 /* By the program. */

@@ -7,7 +7,8 @@
 
 #include <stdbool.h>
 
-#define MODEL_PIECES	256
+/* More than a run has steps for. */
+#define MODEL_PIECES	4096
 /* Behind the last byte that a lock may have. */
 #define MODEL_END	1000000L
 

@@ -379,7 +379,7 @@ static bool do_one(const struct draw *draw)
 		if (drops >= 0 && !world.model.accounts[drops].live)
 			return false;
 	}
-	may_be_early = step.op == OP_QUEUE && draw->d % 4 == 0;
+	may_be_early = step.op == OP_QUEUE && draw->d % 4;
 	if ((step.op == OP_QUEUE && !may_be_early) || step.op == OP_SIGNAL ||
 	    (step.op == OP_CONNECT && !step.x)) {
 		if (recall_all())
