@@ -503,7 +503,7 @@ long bc_self_fork(long nr, const char *text)
 }
 
 long bc_self_end_children(long arg __maybe_unused,
-			      const char *text __maybe_unused)
+			  const char *text __maybe_unused)
 {
 	long i, nr = self.nr_children;
 

@@ -519,8 +519,10 @@ static void memory_wants(const char *cgroup, long want[][NUMBERS])
 	want[3][4] = bc_value(cgroup, "memory.swap.events", "max");
 
 	for (i = 0; i < 2; i++) {
-		want[i][0] = want[i][1] = i ? slab : kernel;
-		want[i][2] = want[i][3] = BC_MAX;
+		want[i][0] = i ? slab : kernel;
+		want[i][1] = want[i][0];
+		want[i][2] = BC_MAX;
+		want[i][3] = BC_MAX;
 		want[i][4] = 0;
 	}
 }

@@ -45,11 +45,13 @@ pub(crate) unsafe extern "C" fn ubc_show_rows(
     };
     let numbers = |name: &str| {
         let rows = report.rows.iter().take(report.nr as usize);
-        // SAFETY: The names are constants, and the caller says that they are there.
-        let mut named = rows.filter(|row| unsafe { CStr::from_char_ptr(row.name) }.to_bytes() == name.as_bytes());
-        named
-            .next()
-            .map(|row| [row.held, row.maxheld, row.barrier, row.limit, row.failcnt])
+        let mut named = rows.filter(|row| {
+            // SAFETY: The names are constants, and the caller says that they are there.
+            let named = unsafe { CStr::from_char_ptr(row.name) };
+            named.to_bytes() == name.as_bytes()
+        });
+        let row = named.next()?;
+        Some([row.held, row.maxheld, row.barrier, row.limit, row.failcnt])
     };
     layout::rows(file, report.id, numbers, |line| m.call_printf(line));
 }
