@@ -266,7 +266,7 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
             None => host(&plan).map(Vec::from_iter),
             // What has to be fetched is only fetched for who wants it.
             Some(_) if job.tier == Tier::Runtimes && !plan.named && !runtimes::present() => {
-                Ok(vec![without_runtimes()])
+                Ok(without_runtimes(&plan).into_iter().collect())
             }
             Some(arch) => in_guest(&plan, job, arch, base),
         };
@@ -320,12 +320,18 @@ fn not_run(tier: Tier, error: &anyhow::Error) -> Run {
     run
 }
 
-/// The result where the packages of the runtimes are not here.
-fn without_runtimes() -> Run {
+/// The program that tests the runtimes.
+const RUNTIMES: &str = "test_runtimes";
+
+/// The result where the packages of the runtimes are not here; nothing if the filter leaves them out.
+fn without_runtimes(plan: &Plan) -> Option<Run> {
+    if matches!(&plan.filter, Some(filter) if !RUNTIMES.contains(filter.as_str())) {
+        return None;
+    }
     let why = "they are not here; `cargo xtask test runtimes` fetches them";
     let node = Node::leaf("the packages", Status::Skip).because(why);
     let root = Node::group(Tier::Runtimes.name(), vec![node]);
-    finished(root, Duration::ZERO, None)
+    Some(finished(root, Duration::ZERO, None))
 }
 
 fn finished(root: Node, time: Duration, log: Option<PathBuf>) -> Run {
@@ -474,6 +480,11 @@ pub fn libtest(text: &str) -> Node {
 /// none of its tests.
 fn in_guest(plan: &Plan, job: &Job, arch: Arch, base: &Base) -> Result<Vec<Run>> {
     let config = plan.config(job.tier, arch);
+    // Before a kernel is built in vain.
+    let runtimes = match job.tier {
+        Tier::Runtimes => Some(Selftests::of_runtimes()?),
+        _ => None,
+    };
     let built = build::ensure(base, &config)?;
     let name = format!(
         "{}-{}-{}",
@@ -486,13 +497,11 @@ fn in_guest(plan: &Plan, job: &Job, arch: Arch, base: &Base) -> Result<Vec<Run>>
     }
     match job.tier {
         Tier::Kunit => kunit(plan, &Kernel::from(built), name).map(Vec::from_iter),
-        Tier::Runtimes => {
-            let tests = Selftests::of_runtimes()?;
-            selftests(plan, job.tier, &Kernel::from(built), tests, &name)
-        }
         tier => {
-            let mut tests = Selftests::build(&built, tier.name())?;
-            tests.add_beanctl(tier)?;
+            let tests = match runtimes {
+                Some(tests) => tests,
+                None => Selftests::build(&built, tier.name())?.with_beanctl(tier)?,
+            };
             selftests(plan, tier, &Kernel::from(built), tests, &name)
         }
     }
@@ -741,11 +750,10 @@ impl Selftests {
 
     /// The test of the runtimes, with all that it needs.
     fn of_runtimes() -> Result<Self> {
-        const NAME: &str = "test_runtimes";
         let mut others = runtimes::files()?;
         let dir = paths::repo().join("rust/beanctl/tests/guest");
         let output = tempfile::tempdir()?;
-        fs::copy(dir.join("runtimes.sh"), output.path().join(NAME))?;
+        fs::copy(dir.join("runtimes.sh"), output.path().join(RUNTIMES))?;
         others.push(("beanctl-harness.sh".to_owned(), dir.join("harness.sh")));
         for package in ["beanctl", "workload"] {
             others.push((package.to_owned(), workload::build(package)?));
@@ -753,7 +761,7 @@ impl Selftests {
         Ok(Self {
             dir,
             output,
-            programs: vec![NAME.to_owned()],
+            programs: vec![RUNTIMES.to_owned()],
             others,
             timeout: Duration::from_secs(300),
             error: None,
@@ -761,7 +769,7 @@ impl Selftests {
     }
 
     /// Adds the test of the command for operators, which goes to no kernel tree.
-    fn add_beanctl(&mut self, tier: Tier) -> Result<()> {
+    fn with_beanctl(mut self, tier: Tier) -> Result<Self> {
         const NAME: &str = "test_beanctl";
         let scripts = paths::repo().join("rust/beanctl/tests/guest");
         let script = scripts.join(tier.name()).with_extension("sh");
@@ -775,7 +783,7 @@ impl Selftests {
             // It makes containers.
             add("workload", workload::build("workload")?);
         }
-        Ok(())
+        Ok(self)
     }
 
     /// What a program needs on the kernel's command line; mostly nothing.
@@ -951,6 +959,15 @@ mod tests {
             assert_eq!(exit::of(&error), Exit::Usage, "{wrong:?}");
         }
         assert!(plan(&["--repeat", "0"]).is_err());
+    }
+
+    #[test]
+    fn without_their_packages_the_runtimes_are_skipped() {
+        let run = without_runtimes(&plan(&[]).unwrap()).unwrap();
+        assert_eq!(run.exit(), Exit::Skipped);
+        assert!(run.root.children[0].reason.is_some());
+        assert!(without_runtimes(&plan(&["runtimes"]).unwrap()).is_some());
+        assert!(without_runtimes(&plan(&["numfile"]).unwrap()).is_none());
     }
 
     #[test]
