@@ -17,9 +17,7 @@ use clap::ValueEnum;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::libc;
-use nix::sys::mman::{
-    MapFlags, MmapAdvise, ProtFlags, madvise, mlock, mmap_anonymous, munlock, munmap,
-};
+use nix::sys::mman::{MapFlags, ProtFlags, mlock, mmap_anonymous, munlock, munmap};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socket, sockopt};
 use nix::sys::stat::Mode;
@@ -61,7 +59,7 @@ pub enum Operation {
     MmapMunmap,
     /// mmap() and munmap() of private memory, and a byte written to each page.
     MmapTouchMunmap,
-    /// A byte written to a page that madvise() has taken away.
+    /// A byte written to a page for the first time.
     PageFault,
     /// mlock() and munlock() of memory that is there.
     MlockMunlock,
@@ -69,6 +67,8 @@ pub enum Operation {
 
 /// How much memory is mapped, in pages.
 const PAGES: usize = 16;
+/// How many pages there are to be written to for the first time.
+const FRESH: usize = 1 << 16;
 /// Bytes of a page.
 const PAGE: usize = 4096;
 /// Bytes of a message.
@@ -193,64 +193,77 @@ impl Operation {
                 })
             }
             Self::MmapMunmap => Box::new(|| {
-                drop(Memory::new()?);
+                drop(Memory::of(PAGES)?);
                 Ok(())
             }),
             Self::MmapTouchMunmap => Box::new(|| {
-                Memory::new()?.touch(PAGES);
+                Memory::of(PAGES)?.touch_all();
                 Ok(())
             }),
             Self::PageFault => {
-                let memory = Memory::new()?;
+                let memory = Memory::of(FRESH)?;
+                let mut pages = (0..FRESH).cycle();
                 Box::new(move || {
-                    // SAFETY: It is anonymous memory of this process, of which nothing is kept.
-                    unsafe { madvise(memory.0, PAGE, MmapAdvise::MADV_DONTNEED)? };
-                    memory.touch(1);
+                    memory.touch(pages.next().context("no page")?);
                     Ok(())
                 })
             }
             Self::MlockMunlock => {
-                let memory = Memory::new()?;
-                memory.touch(PAGES);
-                Box::new(move || {
-                    // SAFETY: It is memory of this process.
-                    unsafe {
-                        mlock(memory.0, PAGES * PAGE)?;
-                        munlock(memory.0, PAGES * PAGE)?;
-                    }
-                    Ok(())
-                })
+                let memory = Memory::of(PAGES)?;
+                memory.touch_all();
+                Box::new(move || memory.lock_and_unlock())
             }
         })
     }
 }
 
-/// [`PAGES`] of private anonymous memory, unmapped when it is dropped.
-struct Memory(NonNull<c_void>);
+/// Private anonymous memory, unmapped when it is dropped.
+struct Memory {
+    start: NonNull<c_void>,
+    pages: usize,
+}
 
 impl Memory {
-    fn new() -> Result<Self> {
-        let length = NonZero::new(PAGES * PAGE).context("no pages")?;
+    fn of(pages: usize) -> Result<Self> {
+        let length = NonZero::new(pages * PAGE).context("no pages")?;
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
         // SAFETY: Without an address it takes the place of nothing.
-        let start = unsafe { mmap_anonymous(None, length, access, MapFlags::MAP_PRIVATE)? };
-        Ok(Self(start))
+        let start = unsafe { mmap_anonymous(None, length, access, flags)? };
+        Ok(Self { start, pages })
     }
 
-    /// Writes to the first `pages`.
-    fn touch(&self, pages: usize) {
-        for page in 0..pages.min(PAGES) {
-            // SAFETY: The page is within the mapping, and nobody else uses it.
-            unsafe { self.0.byte_add(page * PAGE).cast::<u8>().write_volatile(1) };
+    /// Writes to a page.
+    fn touch(&self, page: usize) {
+        assert!(page < self.pages);
+        // SAFETY: The page is within the mapping, and nobody else uses it.
+        unsafe {
+            self.start
+                .byte_add(page * PAGE)
+                .cast::<u8>()
+                .write_volatile(1)
+        };
+    }
+
+    fn touch_all(&self) {
+        (0..self.pages).for_each(|page| self.touch(page));
+    }
+
+    fn lock_and_unlock(&self) -> Result<()> {
+        // SAFETY: It is memory of this process.
+        unsafe {
+            mlock(self.start, self.pages * PAGE)?;
+            munlock(self.start, self.pages * PAGE)?;
         }
+        Ok(())
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: It is what `new()` has mapped, and nobody has a pointer into it.
+        // SAFETY: It is what `of()` has mapped, and nobody has a pointer into it.
         // Nothing is to be done about a failure, which would show in what is measured.
-        let _ = unsafe { munmap(self.0, PAGES * PAGE) };
+        let _ = unsafe { munmap(self.start, self.pages * PAGE) };
     }
 }
 
