@@ -44,7 +44,7 @@ const OBJECTS: f64 = 0.05;
 const TARGET: f64 = 1.10;
 
 /// How many containers are made in a batch, and how many batches there are, where that is measured.
-const BATCH: [u32; 2] = [20, 9];
+const BATCH: [u32; 2] = [20, 15];
 
 /// The command line of `cargo xtask bench containers`.
 #[derive(Clone, Debug, clap::Args)]
