@@ -206,15 +206,15 @@ static __noreturn void first_process(int out)
 
 /* Outside */
 
-/* A line for each resource that a file lists, all with the same value. */
-static int set_all(const char *cgroup, const char *file, int value)
+/* Lines for all resources that bc.max lists, all with the same value. */
+static int write_lines(const char *cgroup, int value, char *text, size_t size)
 {
-	char path[PATH_MAX], buf[BUF_SIZE], text[BUF_SIZE];
+	char path[PATH_MAX], buf[BUF_SIZE];
 	char *line, *state;
 	size_t len = 0;
 	int ret;
 
-	snprintf(path, sizeof(path), "%s/%s", cgroup, file);
+	snprintf(path, sizeof(path), "%s/bc.max", cgroup);
 	ret = bc_read(path, buf, sizeof(buf));
 	if (ret < 0)
 		return ret;
@@ -222,11 +222,24 @@ static int set_all(const char *cgroup, const char *file, int value)
 	for (line = strtok_r(buf, "\n", &state); line;
 	     line = strtok_r(NULL, "\n", &state)) {
 		line[strcspn(line, " ")] = '\0';
-		len += snprintf(text + len, sizeof(text) - len, "%s %d\n", line,
-				value);
+		len += snprintf(text + len, size - len, "%s %d\n", line, value);
 	}
 
-	return bc_write_path(path, text);
+	return 0;
+}
+
+/* As a runtime does: it knows what to write. */
+static int set_all(const char *cgroup)
+{
+	static char barriers[BUF_SIZE], limits[BUF_SIZE];
+	int ret = 0;
+
+	if (!limits[0])
+		ret = write_lines(cgroup, BARRIER, barriers, sizeof(barriers)) ?:
+		      write_lines(cgroup, LIMIT, limits, sizeof(limits));
+
+	return ret ?: bc_write(cgroup, "bc.max", limits) ?:
+		      bc_write(cgroup, "bc.high", barriers);
 }
 
 static pid_t clone_container(const char *cgroup, int out)
@@ -286,8 +299,7 @@ int bc_container_make(struct bc_container *container, const char *parent,
 	}
 
 	if (bc_has(container->cgroup, "bc.max"))
-		ret = set_all(container->cgroup, "bc.max", LIMIT) ?:
-		      set_all(container->cgroup, "bc.high", BARRIER);
+		ret = set_all(container->cgroup);
 	if (!ret) {
 		ret = clone_container(container->cgroup, pipes[1]);
 		if (ret > 0) {

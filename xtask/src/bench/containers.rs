@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::{counted, median};
 use crate::exit::{Exit, Failure};
 use crate::guest::{self, Console, Kernel, Limits, Script};
-use crate::kernel::{Arch, Base, Config, Flavour, build};
+use crate::kernel::{Arch, Base, Config, build};
 use crate::probe::{self, Accelerator};
 use crate::progress::{Bar, Unit};
 use crate::setup;
@@ -32,7 +32,7 @@ const WARM: u32 = 2;
 /// Rounds without the controller, for comparison.
 const WITHOUT: u32 = 3;
 
-/// How much memory a guest needs, in KiB: by itself, and for each container. Measured were 480 KiB.
+/// How much memory a guest needs, in KiB: by itself, and for each container, which has some 500.
 const MEMORY: [u32; 2] = [512 << 10, 768];
 
 /// From how much on something is thought to grow, if it grows by more than it varies: bytes, or
@@ -44,7 +44,7 @@ const OBJECTS: f64 = 0.05;
 const TARGET: f64 = 1.10;
 
 /// How many containers are made in a batch, and how many batches there are, where that is measured.
-const BATCH: [u32; 2] = [20, 9];
+const BATCH: [u32; 2] = [20, 15];
 
 /// The command line of `cargo xtask bench containers`.
 #[derive(Clone, Debug, clap::Args)]
@@ -121,7 +121,6 @@ struct Cost {
     what: &'static str,
     with: f64,
     without: f64,
-    unpatched: f64,
     /// With the controller, in relation to without.
     ratio: f64,
     target: Option<f64>,
@@ -146,18 +145,13 @@ struct Report {
 /// A kernel cannot be built, or a guest does not do what it should.
 pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
     setup::ensure()?;
-    let configs = [Flavour::Default, Flavour::Unpatched].map(|flavour| Config {
-        flavour,
-        ..Config::new(Arch::Qemu)
-    });
-    let mut built = build::ensure_all(base, &configs)?.into_iter();
-    let (patched, unpatched) = built.next().zip(built.next()).context("two kernels")?;
-    let tests = Selftests::build(&patched, "bc")?;
+    let built = build::ensure(base, &Config::new(Arch::Qemu))?;
+    let tests = Selftests::build(&built, "bc")?;
     if let Some(error) = tests.error {
         return Err(Failure::new(Exit::Findings, error.join("\n")).into());
     }
     let program = tests.output.path().join(PROGRAM);
-    let (patched, unpatched) = (Kernel::from(patched), Kernel::from(unpatched));
+    let kernel = Kernel::from(built);
 
     let mut script = Script::new("bench-containers", script(args)).file(PROGRAM, &program);
     script.memory = (MEMORY[0] + MEMORY[1] * args.count) >> 10;
@@ -165,7 +159,7 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
         test: Duration::from_secs(600),
         ..Limits::default()
     };
-    script.limits = limits.scaled(patched.slowness());
+    script.limits = limits.scaled(kernel.slowness());
     script.renewed_by = Some(|line| said(line).is_some());
     let total = u64::from(args.rounds + WITHOUT);
     let mut bar = Bar::new("making and ending", Unit::Count("rounds"), Some(total));
@@ -174,16 +168,13 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
             bar.set(u64::from(round));
         }
     });
-    let console = guest::run_plain(&patched, script, probe::accelerator())?;
+    let console = guest::run_plain(&kernel, script, probe::accelerator())?;
     bar.finish();
     checked(&console)?;
     let looks = looks(&console.output);
 
     eprintln!("counting instructions ...");
-    let costs = cost(
-        &measure(&patched, &program)?,
-        &measure(&unpatched, &program)?,
-    )?;
+    let costs = cost(&measure(&kernel, &program)?)?;
     let report = Report::new(args, &looks, costs)?;
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
@@ -398,7 +389,6 @@ impl Report {
                 row.what.to_owned(),
                 format!("{:.0}", row.with),
                 format!("{:.0}", row.without),
-                format!("{:.0}", row.unpatched),
                 format!("{:.3}", row.ratio),
                 row.target
                     .map_or(String::new(), |most| format!("≤ {most:.2}")),
@@ -485,9 +475,9 @@ fn growth(looks: &Looks, count: u32, rounds: u32) -> Result<Vec<Growth>> {
     Ok(growth)
 }
 
-/// Puts the three beside each other.
-fn cost(patched: &Costs, unpatched: &Costs) -> Result<Vec<Cost>> {
-    let value = |costs: &Costs, with: With, steps: &[&str]| {
+/// Puts the two beside each other.
+fn cost(costs: &Costs) -> Result<Vec<Cost>> {
+    let value = |with: With, steps: &[&str]| {
         let steps: Option<f64> = steps
             .iter()
             .map(|&step| median_of(costs.get(&with)?.get(step)?.clone()))
@@ -500,19 +490,18 @@ fn cost(patched: &Costs, unpatched: &Costs) -> Result<Vec<Cost>> {
         ("end", &["end"], None),
         ("do all of it", &["make", "load", "end"], None),
     ];
-    let mut costs = Vec::new();
+    let mut compared = Vec::new();
     for (what, steps, target) in rows {
-        let (with, without) = (value(patched, true, steps)?, value(patched, false, steps)?);
-        costs.push(Cost {
+        let (with, without) = (value(true, steps)?, value(false, steps)?);
+        compared.push(Cost {
             what,
             with,
             without,
-            unpatched: value(unpatched, false, steps)?,
             ratio: with / without,
             target,
         });
     }
-    Ok(costs)
+    Ok(compared)
 }
 
 #[cfg(test)]
@@ -565,7 +554,7 @@ mod tests {
 
     fn report(bytes: f64, objects: f64, ratio: f64) -> Report {
         let costs = costs(100.0 * ratio, 100.0);
-        let cost = cost(&costs, &costs).unwrap();
+        let cost = cost(&costs).unwrap();
         Report::new(&ARGS, &guest(bytes, objects), cost).unwrap()
     }
 
@@ -649,6 +638,6 @@ mod tests {
         let mut looks = guest(0.0, 0.0);
         looks.remove(&(true, 5, false));
         assert!(growth(&looks, 100, 11).is_err());
-        assert!(cost(&Costs::new(), &costs(1.0, 1.0)).is_err());
+        assert!(cost(&Costs::new()).is_err());
     }
 }
