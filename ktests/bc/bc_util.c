@@ -613,7 +613,7 @@ static long self_scatter(long nr, const char *text __maybe_unused)
 
 /* Orders and reports */
 
-static ssize_t message_send(int sock, void *data, size_t len, int fd)
+ssize_t bc_send(int sock, void *data, size_t len, int fd)
 {
 	union {
 		struct cmsghdr align;
@@ -636,7 +636,7 @@ static ssize_t message_send(int sock, void *data, size_t len, int fd)
 	return sendmsg(sock, &msg, MSG_NOSIGNAL);
 }
 
-static ssize_t message_receive(int sock, void *data, size_t len, int *fd)
+ssize_t bc_receive(int sock, void *data, size_t len, int *fd)
 {
 	union {
 		struct cmsghdr align;
@@ -677,9 +677,8 @@ static __noreturn void serve(int sock, const char *cgroup)
 	if (self.idle == MAP_FAILED || cg_enter_current(cgroup))
 		_exit(EXIT_FAILURE);
 
-	message_send(sock, &report, sizeof(report), -1);
-	while (message_receive(sock, &order, sizeof(order),
-			       &self.received) > 0) {
+	bc_send(sock, &report, sizeof(report), -1);
+	while (bc_receive(sock, &order, sizeof(order), &self.received) > 0) {
 		if (!order.fn)
 			break;
 
@@ -687,7 +686,7 @@ static __noreturn void serve(int sock, const char *cgroup)
 		report.ret = order.fn(order.arg,
 				      order.text[0] ? order.text : NULL);
 		report.err = errno;
-		message_send(sock, &report, sizeof(report), self.sending);
+		bc_send(sock, &report, sizeof(report), self.sending);
 		self.sending = -1;
 	}
 
@@ -699,7 +698,7 @@ static int receive_report(struct bc_agent *agent, struct report *report)
 {
 	int fd;
 
-	if (message_receive(agent->sock, report, sizeof(*report), &fd) !=
+	if (bc_receive(agent->sock, report, sizeof(*report), &fd) !=
 	    sizeof(*report)) {
 		ksft_print_msg("an agent has died\n");
 		report->ret = BC_NONE;
@@ -758,7 +757,7 @@ void bc_stop(struct bc_agent *agent)
 		return;
 
 	if (agent->pid > 0) {
-		message_send(agent->sock, &order, sizeof(order), -1);
+		bc_send(agent->sock, &order, sizeof(order), -1);
 		for (i = 0; i < BC_POLL_TIMES && !pid; i++) {
 			pid = waitpid(agent->pid, NULL, WNOHANG);
 			if (!pid)
@@ -789,7 +788,7 @@ static int post(struct bc_agent *agent, bc_fn fn, long arg, const char *text,
 	if (text)
 		memcpy(order.text, text, len);
 
-	if (message_send(agent->sock, &order, sizeof(order), fd) !=
+	if (bc_send(agent->sock, &order, sizeof(order), fd) !=
 	    sizeof(order))
 		return -EPIPE;
 
@@ -1041,6 +1040,7 @@ static const struct {
 	{ DEBUGFS "/fail_page_alloc/ignore-gfp-wait", "N" },
 	{ DEBUGFS "/fail_page_alloc/min-order", "0" },
 	{ DEBUGFS "/fail_page_alloc/verbose", "0" },
+	{ DEBUGFS "/fail_usercopy/verbose", "0" },
 };
 
 static char fault_settings_before[ARRAY_SIZE(fault_settings)][16];
@@ -1049,8 +1049,11 @@ static void restore_fault_settings(void)
 {
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(fault_settings); i++)
-		bc_write_path(fault_settings[i].path, fault_settings_before[i]);
+	for (i = 0; i < ARRAY_SIZE(fault_settings); i++) {
+		if (fault_settings_before[i][0])
+			bc_write_path(fault_settings[i].path,
+				      fault_settings_before[i]);
+	}
 }
 
 bool bc_may_fail(void)
@@ -1062,19 +1065,18 @@ bool bc_may_fail(void)
 		return true;
 	if (access(DEBUGFS "/failslab", F_OK))
 		mount("debugfs", DEBUGFS, "debugfs", 0, NULL);
-	if (access(FAIL_NTH, W_OK))
+	if (access(DEBUGFS "/failslab", F_OK) || access(FAIL_NTH, W_OK) ||
+	    atexit(restore_fault_settings))
 		return false;
 
 	for (i = 0; i < ARRAY_SIZE(fault_settings); i++) {
-		if (bc_read(fault_settings[i].path, fault_settings_before[i],
-			    sizeof(fault_settings_before[i])) < 0)
-			return false;
-	}
-	if (atexit(restore_fault_settings))
-		return false;
-	for (i = 0; i < ARRAY_SIZE(fault_settings); i++) {
-		if (bc_write_path(fault_settings[i].path,
-				  fault_settings[i].text))
+		const char *path = fault_settings[i].path;
+
+		/* Not every kernel fails everything. */
+		if (bc_read(path, fault_settings_before[i],
+			    sizeof(fault_settings_before[i])) == -ENOENT)
+			continue;
+		if (bc_write_path(path, fault_settings[i].text))
 			return false;
 	}
 	ready = true;
@@ -1103,11 +1105,15 @@ int bc_self_fail(long nth)
 bool bc_self_failed(void)
 {
 	char text[32] = "";
+	ssize_t len;
 
-	/* How many are left; the one that has failed was the last of them. */
-	pread(fail_nth(), text, sizeof(text) - 1, 0);
+	/*
+	 * How many are left: none when one has failed. Where what is asked for
+	 * to tell so was the last of them, that has failed, and nothing before.
+	 */
+	len = pread(fail_nth(), text, sizeof(text) - 1, 0);
 	bc_self_fail(0);
-	return !atoi(text);
+	return len > 0 && !atoi(text);
 }
 
 int bc_lo_up(void)

@@ -161,6 +161,13 @@ int bc_agent_write(struct bc_agent *agent, const char *cgroup,
 int bc_take(struct bc_agent *agent);
 int bc_give(struct bc_agent *agent, int fd);
 
+/*
+ * A message through a socket, with a descriptor unless that is negative. Who
+ * receives one without has -1, and 0 is the end of it.
+ */
+ssize_t bc_send(int sock, void *data, size_t len, int fd);
+ssize_t bc_receive(int sock, void *data, size_t len, int *fd);
+
 /* For what runs inside an agent. */
 long bc_self_keep(int fd);
 int bc_self_newest(void);

@@ -41,9 +41,9 @@ static bool has_bc;
 
 /* Memory */
 
-/* What meminfo has that the kernel uses itself, and what is left for others. */
+/* What meminfo has of the kernel's own use, what there is, and what is left. */
 static const char * const amounts[] = {
-	"MemAvailable", "SReclaimable", "SUnreclaim", "KernelStack",
+	"MemTotal", "MemAvailable", "SReclaimable", "SUnreclaim", "KernelStack",
 	"PageTables", "Percpu",
 };
 

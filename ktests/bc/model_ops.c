@@ -155,39 +155,21 @@ static int open_slave(const struct model_step *step)
 /* The descriptor is taken out of the slot, or put into it, by a message. */
 static int pass(const struct model_step *step)
 {
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} control = {};
 	char byte = 0;
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.buf,
-		.msg_controllen = sizeof(control.buf),
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
 	int fd;
 
-	if (step->worker != self.nr) {
-		if (recvmsg(has.mail[self.nr][1], &msg, MSG_CMSG_CLOEXEC) != 1)
-			return -errno;
-		cmsg = CMSG_FIRSTHDR(&msg);
-		if (!cmsg)
-			return -ENODATA;
-		memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
-		keep(step->to, fd);
-		self.lockable[step->to] = step->x & 1;
-		self.master[step->to] = step->x & 2;
-		return 0;
-	}
+	if (step->worker == self.nr)
+		return bc_send(has.mail[step->other][0], &byte, 1,
+			       self.fds[step->slot]) == 1 ? 0 : -errno;
 
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cmsg), &self.fds[step->slot], sizeof(int));
-	return sendmsg(has.mail[step->other][0], &msg, 0) == 1 ? 0 : -errno;
+	if (bc_receive(has.mail[self.nr][1], &byte, 1, &fd) != 1)
+		return -errno;
+	if (fd < 0)
+		return -ENODATA;
+	keep(step->to, fd);
+	self.lockable[step->to] = step->x & 1;
+	self.master[step->to] = step->x & 2;
+	return 0;
 }
 
 static int copy(const struct model_step *step)

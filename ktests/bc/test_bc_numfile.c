@@ -484,30 +484,12 @@ cleanup:
 static long send_to_nobody(long arg __maybe_unused,
 			   const char *text __maybe_unused)
 {
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} control = {};
-	char byte = 0;
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.buf,
-		.msg_controllen = sizeof(control.buf),
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-	int fd = bc_self_newest();
 	int pair[2];
+	char byte = 0;
 
 	if (socketpair(AF_UNIX, SOCK_DGRAM, 0, pair))
 		return -1;
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	if (sendmsg(pair[0], &msg, 0) != 1)
+	if (bc_send(pair[0], &byte, 1, bc_self_newest()) != 1)
 		return -1;
 
 	bc_self_close(1, NULL);

@@ -444,7 +444,6 @@ cleanup:
 	return ret;
 }
 
-#define T(x) { x, #x }
 /* All at once: nobody here asks for less. */
 static long end_all(long nr __maybe_unused, const char *text)
 {
@@ -464,6 +463,7 @@ static int test_numproc_faults(const char *root)
 	return bc_std_faults(root, &numproc);
 }
 
+#define T(x) { x, #x }
 static const struct bc_test tests[] = {
 	T(test_numproc_barrier),
 	T(test_numproc_barrier_above_limit),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * As much of the kernel as bc.h and stock.c need to run in a program on x86_64, where a thread is a
- * CPU: what is on the way of a charge from stock as the kernel has it, instruction by instruction,
- * the rest declared only.
+ * CPU: what is on the way of a charge from stock touches memory as it does in the kernel, by the same
+ * instructions where they are per-CPU ones; the rest is only declared.
  */
 #ifndef _CONTENDED_KERNEL_H
 #define _CONTENDED_KERNEL_H

@@ -466,6 +466,7 @@ impl Lab {
         for program in &tests.programs {
             script = script.file(program, tests.output.path().join(program));
         }
+        script = test::with_modules(script, &kernel)?;
         script.limits.test = all;
         script.cmdline = vec!["kunit.filter_glob=bc_*".to_owned()];
         let console = guest::run(&kernel, script)?;

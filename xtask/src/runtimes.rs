@@ -149,11 +149,11 @@ mod tests {
         let said = "\tlinux-vdso.so.1 (0x00007ff)\n\
                     \tlibnl-3.so.200 => /lib/x/libnl-3.so.200 (0x00007ff)\n\
                     \t/lib64/ld-linux-x86-64.so.2 (0x00007ff)\n\
-                    \t/lib64/ld-linux-x86-64.so.2 => /root/ld.so (0x00007ff)\n";
+                    \t/lib64/ld-linux-x86-64.so.2 => /lib/y/ld.so (0x00007ff)\n";
         let expected = [
             "/lib/x/libnl-3.so.200",
             "/lib64/ld-linux-x86-64.so.2",
-            "/root/ld.so",
+            "/lib/y/ld.so",
         ];
         assert_eq!(libraries(said).unwrap(), expected.map(PathBuf::from));
         assert!(libraries("\tlibnet.so.1 => not found\n").is_err());

@@ -94,7 +94,7 @@ const TITLES: &[&str] = &[
     r"kmemleak: [1-9]\d* new suspected memory leaks",
     r"unreferenced object 0x[0-9a-f]+",
     // A leak detector that gave up finds nothing.
-    r"kmemleak: (Memory pool empty|Cannot (allocate|scan)|Kernel memory leak detector disabled)",
+    r"kmemleak: (Memory pool empty|Cannot (allocate a kmemleak|scan)|Kernel memory leak detector disabled)",
     r"(refcount_t|ODEBUG|list_(add|del) corruption|slab error|Slab corruption)[:. ]",
 ];
 
@@ -220,6 +220,7 @@ mod tests {
             "rcu: rcu_preempt kthread starved for 2100 jiffies! g1 f0x0",
             "INFO: task sh:12 blocked for more than 120 seconds.",
             "INFO: task sh:12 blocked in I/O wait for more than 120 seconds.",
+            "kmemleak: Cannot allocate a kmemleak_object structure",
             "kmemleak: Memory pool empty, consider increasing CONFIG_DEBUG_KMEMLEAK_MEM_POOL_SIZE",
             "INFO: trying to register non-static key.",
             "UBSAN: array-index-out-of-bounds in kernel/cgroup/bc/core.c:1:2",
@@ -242,6 +243,7 @@ mod tests {
             "x86/cpu: Spectre V2 : WARNING: unprivileged eBPF is enabled",
             "kmemleak: Kernel memory leak detector initialized (mem pool available: 15739)",
             "kmemleak: 0 new suspected memory leaks",
+            "kmemleak: Cannot allocate a scan area, scanning the full object",
             "rcu: \tRCU lockdep checking is enabled.",
             "Lock dependency validator: Copyright (c) 2006 Red Hat, Inc., Ingo Molnar",
             "kasan: KernelAddressSanitizer initialized",

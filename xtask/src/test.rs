@@ -89,7 +89,8 @@ impl Tier {
 /// The command line of `cargo xtask test`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Args {
-    /// Tiers (host, kunit, bc, runtimes, ckpt; all unless said), then a part of the names of the tests to run.
+    /// Tiers (host, kunit, bc, runtimes, ckpt; all unless said), then a part of the names of the tests
+    /// to run.
     #[arg(value_name = "TIER|FILTER")]
     words: Vec<String>,
     /// Where the kernel runs; several are possible.
@@ -586,10 +587,7 @@ fn boot(
     for (name, path) in &tests.others {
         script = script.file(name, path);
     }
-    for module in build::modules(&kernel.build)? {
-        let name = module.file_name().unwrap_or_default();
-        script = script.file(name.to_string_lossy(), &module);
-    }
+    script = with_modules(script, kernel)?;
     // Each program has its own limit in the guest; this one is for a guest that is stuck.
     script.limits.test = tests.timeout + Limits::default().shutdown;
     script.renewed_by = Some(|line| line.trim_start_matches("# ").starts_with("Subtest: "));
@@ -824,6 +822,19 @@ fn programs(makefile: &str, list: &str) -> BTreeSet<String> {
                 .collect::<Vec<_>>()
         })
         .collect()
+}
+
+/// Gives a guest the modules of its kernel, beside the programs that load them.
+///
+/// # Errors
+///
+/// There should be some, and are not.
+pub fn with_modules<'a>(mut script: Script<'a>, kernel: &Kernel) -> Result<Script<'a>> {
+    for module in build::modules(&kernel.build)? {
+        let name = module.file_name().unwrap_or_default();
+        script = script.file(name.to_string_lossy(), &module);
+    }
+    Ok(script)
 }
 
 /// The shell that runs programs one after the other, each as one test with its output nested.

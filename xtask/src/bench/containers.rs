@@ -11,10 +11,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
-use super::{counted, median};
+use super::{counted, median_of, new_table};
 use crate::exit::{Exit, Failure};
 use crate::guest::{self, Console, Kernel, Limits, Script};
 use crate::kernel::{Arch, Base, Config, build};
@@ -78,16 +77,19 @@ const PARTS: [(&str, &[&str]); 5] = [
     ("for each CPU", &["Percpu"]),
     ("kernel stacks", &["KernelStack"]),
     ("page tables", &["PageTables"]),
-    ("all that is used", &["MemAvailable"]),
+    ("all that is used", &["MemTotal", "MemAvailable"]),
 ];
 
 impl Look {
     /// One part of the memory in use, in bytes.
     fn part(&self, (_, names): (&str, &[&str])) -> Option<f64> {
-        let sum: Option<f64> = names.iter().map(|&name| self.amounts.get(name)).sum();
-        // What is available is not used.
-        let sign = if names == ["MemAvailable"] { -1.0 } else { 1.0 };
-        Some(sum? * 1024.0 * sign)
+        let used = |name: &&str| {
+            // What is available is not used.
+            let sign = if *name == "MemAvailable" { -1.0 } else { 1.0 };
+            Some(self.amounts.get(*name)? * sign)
+        };
+        let sum: Option<f64> = names.iter().map(used).sum();
+        Some(sum? * 1024.0)
     }
 }
 
@@ -292,11 +294,6 @@ fn looks(output: &str) -> Looks {
     looks
 }
 
-fn median_of(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    (!values.is_empty()).then(|| median(&values))
-}
-
 impl Report {
     fn new(args: &Args, looks: &Looks, cost: Vec<Cost>) -> Result<Self> {
         let Args { count, rounds } = *args;
@@ -370,15 +367,7 @@ impl Report {
         println!("{table}");
 
         println!("\nInstructions for one container:");
-        let mut table = new_table([
-            "to",
-            "with bc",
-            "without",
-            "unpatched",
-            "ratio",
-            "target",
-            "",
-        ]);
+        let mut table = new_table(["to", "with bc", "without", "ratio", "target", ""]);
         for row in &self.cost {
             let verdict = match row.target {
                 Some(target) if row.ratio > target => "miss",
@@ -400,16 +389,6 @@ impl Report {
             println!("finding: {finding}");
         }
     }
-}
-
-fn new_table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(header);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
 }
 
 /// What a container has of a part of the memory: the median over some rounds.
@@ -523,7 +502,7 @@ mod tests {
             let all = kib + gone * bytes / 1024.0;
             let _ = writeln!(
                 output,
-                "# memory {mode} {round} {when} MemAvailable={} SReclaimable=10 SUnreclaim={all} \
+                "# memory {mode} {round} {when} MemTotal=1e7 MemAvailable={} SReclaimable=10 SUnreclaim={all} \
                  KernelStack=7 PageTables=8 Percpu=9",
                 1e6 - all
             );
@@ -590,6 +569,8 @@ mod tests {
         assert_eq!((slab.with, slab.without), (2048.0, 1024.0));
         let all = &report.memory[4];
         assert_eq!((all.with, all.without), (2048.0, 1024.0));
+        let used = &report.growth[4];
+        assert_eq!((used.first, used.last), (9e6 * 1024.0, 9e6 * 1024.0));
         assert_eq!(report.memory[1].with, 0.0);
         assert_eq!(report.growth.len(), PARTS.len());
         report.show();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `cargo xtask bench`: what the series cost, and what they gain, in instructions.
+//! `cargo xtask bench`: what the series cost, and what they gain, mostly in instructions.
 //!
 //! QEMU counts a nanosecond of the guest for each instruction (`-icount shift=0`), so the guest's own
 //! clock measures, and the machine's load does not matter.
@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
+use comfy_table::{CellAlignment, Table, presets};
 
 use crate::guest::Script;
 use crate::kernel::Base;
@@ -75,6 +76,23 @@ fn counted<'a>(name: &str, text: String) -> Script<'a> {
     script.limits.test = Duration::from_secs(900);
     script.limits.shutdown = Duration::from_secs(120);
     script
+}
+
+/// Of values in any order; nothing of none.
+fn median_of(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    (!values.is_empty()).then(|| median(&values))
+}
+
+/// A table whose first column has names and the others numbers.
+fn new_table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(header);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
 }
 
 /// Of sorted values, at least one.

@@ -250,7 +250,7 @@ impl Memory {
     }
 
     fn lock_and_unlock(&self) -> Result<()> {
-        // SAFETY: It is memory of this process.
+        // SAFETY: It stays mapped as long as `self`, and locking changes nothing of what it holds.
         unsafe {
             mlock(self.start, self.pages * PAGE)?;
             munlock(self.start, self.pages * PAGE)?;

@@ -59,8 +59,11 @@ pub fn read(group: &Group) -> Result<Vec<Row>> {
     if !rows.iter().any(|row| row.resource == "numproc") {
         rows.splice(0..0, processes(group)?);
     }
-    rows.extend(physical(group)?);
-    rows.extend(swapped(group)?);
+    // `max` of its events also counts what reclaim made room for.
+    let oom = ("memory.events.local", "oom");
+    rows.extend(limited(group, "physpages", "memory", oom)?);
+    let max = ("memory.swap.events", "max");
+    rows.extend(limited(group, "swappages", "memory.swap", max)?);
     rows.extend(kernel(group)?);
     Ok(rows)
 }
@@ -117,36 +120,26 @@ fn processes(group: &Group) -> Result<Option<Row>> {
     }))
 }
 
-fn physical(group: &Group) -> Result<Option<Row>> {
-    let Some(held) = single(group, "memory.current")? else {
+/// What `memory` limits, in the files of this prefix; failcnt is this key of that file.
+fn limited(
+    group: &Group,
+    resource: &str,
+    prefix: &str,
+    (events, key): (&str, &str),
+) -> Result<Option<Row>> {
+    let file = |what: &str| format!("{prefix}.{what}");
+    let Some(held) = single(group, &file("current"))? else {
         return Ok(None);
     };
     Ok(Some(Row {
-        resource: "physpages".to_owned(),
+        resource: resource.to_owned(),
         unit: Unit::Pages,
         controller: "memory",
-        held: held / page(),
-        maxheld: single(group, "memory.peak")?.map(pages),
-        barrier: setting(group, "memory.high")?.map(in_pages),
-        limit: setting(group, "memory.max")?.map(in_pages),
-        // `max` also counts what reclaim made room for.
-        failcnt: group.number("memory.events.local", "oom")?,
-    }))
-}
-
-fn swapped(group: &Group) -> Result<Option<Row>> {
-    let Some(held) = single(group, "memory.swap.current")? else {
-        return Ok(None);
-    };
-    Ok(Some(Row {
-        resource: "swappages".to_owned(),
-        unit: Unit::Pages,
-        controller: "memory",
-        held: held / page(),
-        maxheld: single(group, "memory.swap.peak")?.map(pages),
-        barrier: setting(group, "memory.swap.high")?.map(in_pages),
-        limit: setting(group, "memory.swap.max")?.map(in_pages),
-        failcnt: group.number("memory.swap.events", "max")?,
+        held: pages(held),
+        maxheld: single(group, &file("peak"))?.map(pages),
+        barrier: setting(group, &file("high"))?.map(in_pages),
+        limit: setting(group, &file("max"))?.map(in_pages),
+        failcnt: group.number(events, key)?,
     }))
 }
 

@@ -48,13 +48,23 @@ fn commits() -> Result<Vec<String>> {
     Ok(said.lines().map(str::to_owned).collect())
 }
 
-/// What was measured at the last commit before this one that has figures.
+/// Whether there is something that is not committed yet.
+fn is_changed() -> Result<bool> {
+    let sh = Shell::new()?;
+    sh.change_dir(paths::repo());
+    let said = cmd::run(cmd!(sh, "git status --porcelain --untracked-files=no")).ok()?;
+    Ok(!said.trim().is_empty())
+}
+
+/// What was measured at the last commit before this, which is the present one if something is not
+/// committed yet.
 ///
 /// # Errors
 ///
 /// This is no clone, or the figures cannot be read.
 pub fn latest(base: &Base) -> Result<Option<Before>> {
-    for commit in commits()?.iter().skip(1) {
+    let same = usize::from(!is_changed()?);
+    for commit in commits()?.iter().skip(same) {
         let file = file(base, commit);
         if !file.exists() {
             continue;
@@ -67,12 +77,15 @@ pub fn latest(base: &Base) -> Result<Option<Before>> {
     Ok(None)
 }
 
-/// Keeps what was measured at this commit, with what is not committed yet.
+/// Keeps what was measured at this commit, unless something is not committed yet.
 ///
 /// # Errors
 ///
 /// This is no clone, or the cache cannot be written.
 pub fn keep(base: &Base, costs: &[Cost]) -> Result<()> {
+    if is_changed()? {
+        return Ok(());
+    }
     let commits = commits()?;
     let commit = commits.first().context("there is no commit yet")?;
     let file = file(base, commit);

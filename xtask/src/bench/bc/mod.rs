@@ -102,8 +102,8 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
         let before = before.as_ref().map(|before| before.commit.as_str());
         println!("{}", cost::table(&costs, before));
         println!(
-            "Medians over {} boots, under -icount. What `{}` has more than `{}` is the A/A band, \
-             which targets are beyond of.",
+            "Medians over {} boots, under -icount. What `{}` has more than `{}` is the A/A band; it \
+             is added to what is allowed.",
             args.boots, STATES[1].name, STATES[0].name
         );
     }

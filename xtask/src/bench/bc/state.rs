@@ -29,7 +29,8 @@ impl Target {
     pub fn most(self, operation: &str, objects: u32, unpatched: f64) -> Option<f64> {
         match self {
             Self::None => None,
-            Self::PerObject(most) => Some(most * f64::from(objects)),
+            // What makes none is a matter of the band alone.
+            Self::PerObject(most) => (objects > 0).then(|| most * f64::from(objects)),
             // Whoever locks a file does little else, and each lock is an object.
             Self::Part(_) if operation == "flock" => Some(0.03 * unpatched),
             Self::Part(part) => Some(part * unpatched),
@@ -125,6 +126,7 @@ mod tests {
     fn a_target_follows_what_is_done() {
         assert_eq!(Target::None.most("pipe", 2, 1000.0), None);
         assert_eq!(Target::PerObject(8.0).most("pipe", 2, 1000.0), Some(16.0));
+        assert_eq!(Target::PerObject(8.0).most("getppid", 0, 1000.0), None);
         assert_eq!(Target::Part(0.02).most("pipe", 2, 1000.0), Some(20.0));
         assert_eq!(Target::Part(0.02).most("flock", 1, 1000.0), Some(30.0));
     }
