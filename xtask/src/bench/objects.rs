@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use regex_lite::Regex;
+use regex_lite::{Captures, Regex};
 use serde::{Deserialize, Serialize};
 use xshell::{Shell, cmd};
 
@@ -207,36 +207,85 @@ fn functions(objdump: &Path, object: &Path) -> Result<BTreeMap<String, String>> 
     let sh = Shell::new()?;
     let command = cmd!(
         sh,
-        "{objdump} --disassemble --reloc --no-show-raw-insn --no-leading-addr {object}"
+        "{objdump} --disassemble --reloc --no-show-raw-insn {object}"
     );
     let text = cmd::run(command).limit(Duration::from_secs(120)).ok()?;
     Ok(split(&text))
 }
 
+/// A function as objdump has it: its name, and its lines by their addresses.
+#[derive(Default)]
+struct Listing<'a> {
+    name: &'a str,
+    lines: Vec<(u64, &'a str)>,
+}
+
+impl Listing<'_> {
+    /// The lines without what says where they are. A jump within the function names the number of the
+    /// line that it goes to, since how long a jump is depends on what is around the function.
+    fn text(&self) -> String {
+        static PLACES: LazyLock<Regex> = LazyLock::new(|| {
+            Regex::new(r"0x([0-9a-f]+) <([^>]*)>|(R_\w+\s+\.[\w.]+)[+-]0x[0-9a-f]+")
+                .expect("a constant")
+        });
+        let code = |line: &&(u64, &str)| !is_relocation(line.1);
+        let numbers: BTreeMap<u64, usize> = self
+            .lines
+            .iter()
+            .filter(code)
+            .enumerate()
+            .map(|(number, (address, _))| (*address, number))
+            .collect();
+        let place = |found: &Captures<'_>| match (found.get(1), found.get(3)) {
+            // A table of data grows before what it is about.
+            (_, Some(section)) => section.as_str().to_owned(),
+            (Some(address), _) => {
+                let address = u64::from_str_radix(address.as_str(), 16).ok();
+                let number = address.and_then(|address| numbers.get(&address));
+                number.map_or_else(|| format!("<{}>", &found[2]), |number| format!("#{number}"))
+            }
+            (None, None) => String::new(),
+        };
+        // What is behind the end is there for the next one to begin at a round address.
+        let padding = |line: &&(u64, &str)| {
+            let first = line.1.split_whitespace().find(|word| *word != "cs");
+            first.is_some_and(|word| word.starts_with("nop") || word == "int3")
+        };
+        let length = self.lines.len() - self.lines.iter().rev().take_while(padding).count();
+        let lines = self.lines[..length].iter();
+        lines
+            .map(|(_, line)| PLACES.replace_all(line, place) + "\n")
+            .collect()
+    }
+}
+
+fn is_relocation(line: &str) -> bool {
+    line.starts_with("R_")
+}
+
 /// Reads what objdump says.
 fn split(text: &str) -> BTreeMap<String, String> {
-    // Where something is: in the section, or in a table of data, which grows before it.
-    static PLACES: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"0x[0-9a-f]+ (<)|(R_\w+\s+\.[\w.]+)[+-]0x[0-9a-f]+|^\s*[0-9a-f]+:\s")
-            .expect("a constant")
-    });
-    let mut functions: BTreeMap<String, String> = BTreeMap::new();
-    let mut now = None;
+    let mut functions = BTreeMap::new();
+    let mut now = Listing::default();
     for line in text.lines() {
-        if let Some(name) = line
+        let head = line
             .strip_suffix(">:")
-            .and_then(|line| line.rsplit('<').next())
+            .and_then(|line| line.split_once(" <"));
+        if let Some((_, name)) = head {
+            functions.insert(now.name.to_owned(), now.text());
+            now = Listing {
+                name,
+                ..Listing::default()
+            };
+        } else if let Some((address, rest)) = line.trim().split_once(':')
+            && let Ok(address) = u64::from_str_radix(address, 16)
         {
-            now = Some(name.to_owned());
-        } else if let Some(name) = &now
-            && !line.trim().is_empty()
-        {
-            let line = PLACES.replace_all(line, "$1$2");
-            let body = functions.entry(name.clone()).or_default();
-            body.push_str(line.trim());
-            body.push('\n');
+            now.lines.push((address, rest.trim()));
         }
     }
+    functions.insert(now.name.to_owned(), now.text());
+    // What was before the first one.
+    functions.remove("");
     functions
 }
 
@@ -301,44 +350,56 @@ a.o:\tfile format elf64-x86-64
 Disassembly of section .text:
 
 0000000000000000 <first>:
-\tcallq\t0x40 <second>
-\tmovq\t$0x0, %rdi
+       0:      \tcallq\t0x40 <second>
+       5:      \tje\t0xe <first+0xe>
+       7:      \tmovq\t$0x0, %rdi
 \t\t0000000000000007:  R_X86_64_32S\t.rodata.str1.1+0x1b
+       e:      \tretq
+       f:      \tnop
 
 0000000000000040 <second>:
-\tretq
+      40:      \tretq
 ";
 
     #[test]
     fn places_do_not_count() {
+        // Everything is elsewhere, the jump is longer, and there is no padding.
         let after = BEFORE
             .replace("0x40 <", "0x60 <")
             .replace("0000000000000040", "0000000000000060")
+            .replace("      40:", "      60:")
             .replace("+0x1b", "+0x2c")
-            .replace("07:  R", "17:  R");
+            .replace("0xe <first+0xe>", "0x11 <first+0x11>")
+            .replace("       7:", "       a:")
+            .replace("07:  R", "0a:  R")
+            .replace("       e:", "      11:")
+            .replace("       f:      \tnop\n", "");
         let (before, after) = (split(BEFORE), split(&after));
         assert_eq!(before.keys().collect::<Vec<_>>(), ["first", "second"]);
+        assert!(before["first"].contains("je\t#3\n"), "{}", before["first"]);
         assert_eq!(differing(Path::new("a.o"), &before, &after), []);
     }
 
     #[test]
-    fn instructions_and_functions_count() {
-        let after = BEFORE
-            .replace("$0x0", "$0x1")
-            .replace("<second>:", "<third>:");
-        let found = differing(Path::new("a.o"), &split(BEFORE), &split(&after));
-        let found: Vec<_> = found
-            .iter()
-            .map(|difference| (difference.function.as_str(), difference.how))
-            .collect();
-        assert_eq!(
-            found,
-            [
+    fn instructions_targets_and_functions_count() {
+        for after in [
+            BEFORE.replace("$0x0", "$0x1"),
+            BEFORE.replace("0xe <first+0xe>", "0x7 <first+0x7>"),
+            BEFORE.replace("0x40 <second>", "0x80 <fourth>"),
+        ] {
+            let after = after.replace("<second>:", "<third>:");
+            let found = differing(Path::new("a.o"), &split(BEFORE), &split(&after));
+            let found: Vec<_> = found
+                .iter()
+                .map(|difference| (difference.function.as_str(), difference.how))
+                .collect();
+            let expected = [
                 ("first", How::Changed),
                 ("second", How::Removed),
-                ("third", How::Added)
-            ]
-        );
+                ("third", How::Added),
+            ];
+            assert_eq!(found, expected);
+        }
     }
 
     #[test]
