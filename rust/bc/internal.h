@@ -49,6 +49,38 @@ static inline struct bc_cgroup *css_bc(struct cgroup_subsys_state *css)
 	return container_of(css, struct bc_cgroup, css);
 }
 
+/* Whether this CPU has a unit in stock, which is the caller's then. Preemption is off. */
+static __always_inline bool bc_stock_take(struct bc_stock __percpu *stock, enum bc_resource res)
+{
+	if (likely(this_cpu_dec_return(stock->avail[res]) >= 0))
+		return true;
+	this_cpu_inc(stock->avail[res]);
+	return false;
+}
+
+/* Whether a unit for @task was in stock on this CPU, or nobody pays for what it has. */
+static __always_inline bool bc_charge_stocked(struct bc_cgroup **owner, enum bc_resource res,
+					      struct task_struct *task)
+{
+	struct bc_cgroup *bc;
+
+	/* As in bc_charge(): keeps the task's css, and this task on its CPU. */
+	preempt_disable();
+	bc = css_bc(task_css_check(task, bc_cgrp_id, true));
+	if (!bc->stock) {
+		*owner = NULL;
+		preempt_enable();
+		return true;
+	}
+	if (likely(bc_stock_take(bc->stock, res))) {
+		*owner = bc;
+		preempt_enable();
+		return true;
+	}
+	preempt_enable();
+	return false;
+}
+
 /* stock.c */
 int bc_stock_alloc(struct bc_cgroup *bc);
 void bc_stock_free(struct bc_cgroup *bc);
@@ -57,6 +89,8 @@ void bc_stock_fill(struct bc_cgroup *bc, enum bc_resource res);
 void bc_stock_recall(struct bc_cgroup *root, bool hotplug);
 void bc_stock_recall_later(struct bc_cgroup *root);
 void bc_stock_close(struct bc_cgroup *bc);
+int bc_charge_unstocked(struct bc_cgroup **owner, enum bc_resource res, struct task_struct *task,
+			enum bc_severity severity, bool final);
 
 /* report.c */
 struct bc_cgroup *bc_report_root(void);

@@ -97,24 +97,26 @@ void __bc_uncharge(struct bc_cgroup *bc, unsigned long res)
 		bc_release(bc, res, nr);
 }
 
-/* Whether this CPU has a unit in stock, which is the caller's then. Preemption is off. */
-static __always_inline bool bc_stock_take(struct bc_stock __percpu *stock, enum bc_resource res)
-{
-	if (likely(this_cpu_dec_return(stock->avail[res]) >= 0))
-		return true;
-	this_cpu_inc(stock->avail[res]);
-	return false;
-}
-
-/* Apart, so that who finds something in stock saves no registers for it. */
-static noinline int bc_charge_unstocked(struct bc_cgroup **owner, enum bc_resource res,
-					struct task_struct *task, enum bc_severity severity,
-					bool final)
+/**
+ * bc_charge_unstocked - charge one unit that bc_charge_stocked() did not find
+ * @owner: who pays; NULL when nobody does
+ * @res: what is asked for
+ * @task: who gets it
+ * @severity: which setting refuses it
+ * @final: a refusal is one, and not a reason to come again after a recall
+ *
+ * Apart, so that who finds something in stock saves no registers for it.
+ *
+ * Return: 0, or the resource's errno.
+ */
+int bc_charge_unstocked(struct bc_cgroup **owner, enum bc_resource res, struct task_struct *task,
+			enum bc_severity severity, bool final)
 {
 	/* Another one when the task was moved meanwhile, and then possibly the root. */
 	struct bc_cgroup *bc = css_bc(task_get_css(task, bc_cgrp_id));
 	int err = 0;
 
+	*owner = NULL;
 	if (bc->stock) {
 		err = bc_grant(bc, res, 1, severity, final);
 		if (!err)
@@ -127,33 +129,19 @@ static noinline int bc_charge_unstocked(struct bc_cgroup **owner, enum bc_resour
 
 /**
  * __bc_charge_task - bc_charge_task() when the controller is in use
- * @owner: who pays; left alone when nobody does
+ * @owner: who pays; NULL when nobody does
  * @res: what is asked for
  * @task: who gets it
  * @severity: which setting refuses it
- * @final: a refusal is one, and not a reason to come again after a recall
  *
  * Return: 0, or the resource's errno.
  */
 int __bc_charge_task(struct bc_cgroup **owner, enum bc_resource res, struct task_struct *task,
-		     enum bc_severity severity, bool final)
+		     enum bc_severity severity)
 {
-	struct bc_cgroup *bc;
-
-	/* As in bc_charge(): keeps the task's css, and this task on its CPU. */
-	preempt_disable();
-	bc = css_bc(task_css_check(task, bc_cgrp_id, true));
-	if (!bc->stock) {
-		preempt_enable();
+	if (bc_charge_stocked(owner, res, task))
 		return 0;
-	}
-	if (bc_stock_take(bc->stock, res)) {
-		*owner = bc;
-		preempt_enable();
-		return 0;
-	}
-	preempt_enable();
-	return bc_charge_unstocked(owner, res, task, severity, final);
+	return bc_charge_unstocked(owner, res, task, severity, true);
 }
 
 /**

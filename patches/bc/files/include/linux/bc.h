@@ -80,7 +80,7 @@ extern struct static_key_false_deferred bc_enabled_key;
 struct bc_cgroup *__bc_charge(struct bc_cgroup *bc, enum bc_resource res);
 void __bc_uncharge(struct bc_cgroup *bc, unsigned long res);
 int __bc_charge_task(struct bc_cgroup **owner, enum bc_resource res, struct task_struct *task,
-		     enum bc_severity severity, bool final);
+		     enum bc_severity severity);
 int __bc_charge_like(struct bc_cgroup **owner, enum bc_resource res, struct bc_cgroup *bc);
 int __bc_charge_nr(struct bc_cgroup **owner, enum bc_resource res, unsigned int nr);
 int bc_charge_to(struct bc_cgroup *bc, enum bc_resource res, unsigned int nr);
@@ -152,10 +152,11 @@ static __always_inline void bc_uncharge(struct bc_cgroup *bc, enum bc_resource r
 static __always_inline int bc_charge_task(struct bc_cgroup **owner, enum bc_resource res,
 					  struct task_struct *task, enum bc_severity severity)
 {
-	*owner = NULL;
-	if (!static_branch_unlikely(&bc_enabled_key.key))
+	if (!static_branch_unlikely(&bc_enabled_key.key)) {
+		*owner = NULL;
 		return 0;
-	return __bc_charge_task(owner, res, task, severity, true);
+	}
+	return __bc_charge_task(owner, res, task, severity);
 }
 
 /**
@@ -242,36 +243,62 @@ static inline void bc_close_pty(struct tty_struct *tty)
 	bc_uncharge_pty(tty->bc);
 }
 
-/*
- * Charges a lock that is about to be inserted, under a spinlock. @final: all that is in stock was
- * recalled, so that a refusal is one. The lock is new, or was charged before that recall.
- */
-static inline int bc_charge_flock(struct file_lock *fl, enum bc_severity severity, bool final)
+/* What file_lock_core::flc_bc_state says. */
+enum bc_flock_state {
+	/* Not charged, and flc_wait is in use. */
+	BC_FLOCK_FREE,
+	/* A lock that was applied: flc_bc is who pays, or NULL. */
+	BC_FLOCK_CHARGED,
+	/* A request: what it needs may be in stock elsewhere. */
+	BC_FLOCK_REFUSED,
+	/* A request after a recall of the stocks: the next refusal is one. */
+	BC_FLOCK_RECALLED,
+};
+
+bool __bc_charge_flock(struct file_lock *fl, struct file_lock *request);
+bool bc_charge_flock_rest(struct file_lock *fl, struct file_lock *request);
+void __bc_recall_flock(struct file_lock *request);
+
+/* Charges a lock that is about to be inserted for @request, under a spinlock; or refuses it. */
+static inline bool bc_charge_flock(struct file_lock *fl, struct file_lock *request)
 {
-	if (!static_branch_unlikely(&bc_enabled_key.key) || fl->c.flc_bc)
-		return 0;
-	return __bc_charge_task(&fl->c.flc_bc, BC_NUMFLOCK, current, severity, final);
+	if (!static_branch_unlikely(&bc_enabled_key.key))
+		return true;
+	return __bc_charge_flock(fl, request);
+}
+
+/* Takes from a charged lock who pays, or NULL. It has a wait queue again, and nobody waits. */
+static inline struct bc_cgroup *bc_disown_flock(struct file_lock *fl)
+{
+	struct bc_cgroup *owner = fl->c.flc_bc;
+
+	INIT_LIST_HEAD(&fl->c.flc_wait.head);
+	fl->c.flc_bc_state = BC_FLOCK_FREE;
+	return owner;
 }
 
 /* One lock takes another's place: nothing is asked for. */
 static inline void bc_replace_flock(struct file_lock *new, struct file_lock *old)
 {
-	if (!new->c.flc_bc)
-		swap(new->c.flc_bc, old->c.flc_bc);
+	if (old->c.flc_bc_state != BC_FLOCK_CHARGED)
+		return;
+	new->c.flc_bc = bc_disown_flock(old);
+	new->c.flc_bc_state = BC_FLOCK_CHARGED;
 }
 
 static inline void bc_uncharge_flock(struct file_lock *fl)
 {
-	bc_uncharge(fl->c.flc_bc, BC_NUMFLOCK);
+	if (unlikely(fl->c.flc_bc_state == BC_FLOCK_CHARGED))
+		bc_uncharge(bc_disown_flock(fl), BC_NUMFLOCK);
 }
 
-/* Whether a lock that was not charged is worth another try; sleeps. */
-static inline bool bc_retry_flock(int error, bool *final)
+/* Whether a request that was refused is to be made again; sleeps then. */
+static inline bool bc_retry_flock(struct file_lock *request)
 {
-	if (!static_branch_unlikely(&bc_enabled_key.key) || error != -ENOLCK || *final)
+	if (!static_branch_unlikely(&bc_enabled_key.key) ||
+	    request->c.flc_bc_state != BC_FLOCK_REFUSED)
 		return false;
-	__bc_recall(BC_NUMFLOCK);
-	*final = true;
+	__bc_recall_flock(request);
 	return true;
 }
 
@@ -309,15 +336,20 @@ static inline void bc_own_pty(struct tty_struct *master, struct bc_cgroup *owner
 static inline void bc_uncharge_pty(struct bc_cgroup *owner) { }
 static inline void bc_close_pty(struct tty_struct *tty) { }
 
-static inline int bc_charge_flock(struct file_lock *fl, enum bc_severity severity, bool final)
+static inline bool bc_charge_flock(struct file_lock *fl, struct file_lock *request)
 {
-	return 0;
+	return true;
+}
+
+static inline bool bc_charge_flock_rest(struct file_lock *fl, struct file_lock *request)
+{
+	return true;
 }
 
 static inline void bc_replace_flock(struct file_lock *new, struct file_lock *old) { }
 static inline void bc_uncharge_flock(struct file_lock *fl) { }
 
-static inline bool bc_retry_flock(int error, bool *final)
+static inline bool bc_retry_flock(struct file_lock *request)
 {
 	return false;
 }

@@ -22,7 +22,7 @@ static inline enum bc_resource bc_sock_resource(const struct sock *sk)
 /* Charges a new, zeroed socket to the current task; those of the kernel itself are nobody's. */
 static inline int bc_charge_sock(struct sock *sk, gfp_t priority)
 {
-	if (sk->sk_kern_sock)
+	if (!static_branch_unlikely(&bc_enabled_key.key) || sk->sk_kern_sock)
 		return 0;
 	if (gfpflags_allow_blocking(priority))
 		return bc_charge(&sk->sk_bc, bc_sock_resource(sk));

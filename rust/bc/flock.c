@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * File locks: charged when they are applied, which is under a spinlock.
+ */
+
+#include <linux/filelock.h>
+
+#include "internal.h"
+
+/* Apart, so that who finds something in stock saves no registers for it. */
+static noinline bool bc_charge_flock_unstocked(struct file_lock *fl, struct file_lock *request,
+					       enum bc_severity severity)
+{
+	bool final = request->c.flc_bc_state == BC_FLOCK_RECALLED;
+	struct bc_cgroup *owner;
+
+	if (bc_charge_unstocked(&owner, BC_NUMFLOCK, current, severity, final)) {
+		if (!final)
+			request->c.flc_bc_state = BC_FLOCK_REFUSED;
+		return false;
+	}
+	fl->c.flc_bc = owner;
+	fl->c.flc_bc_state = BC_FLOCK_CHARGED;
+	return true;
+}
+
+/**
+ * __bc_charge_flock - bc_charge_flock() when the controller is in use
+ * @fl: the lock, about to be inserted
+ * @request: what it is made for; remembers a refusal that may be one too early
+ *
+ * Return: whether it was granted.
+ */
+bool __bc_charge_flock(struct file_lock *fl, struct file_lock *request)
+{
+	/* This leaves the wait queue alone unless the lock is charged. */
+	if (!bc_charge_stocked(&fl->c.flc_bc, BC_NUMFLOCK, current))
+		return bc_charge_flock_unstocked(fl, request, BC_STRICT);
+	fl->c.flc_bc_state = BC_FLOCK_CHARGED;
+	return true;
+}
+
+/**
+ * bc_charge_flock_rest - charge the second half of a lock that is about to be cut in two
+ * @fl: the second half
+ * @request: why it is cut: often its middle is unlocked, which a refusal prevents
+ *
+ * Too rare for a branch to patch in the caller.
+ *
+ * Return: whether it was granted.
+ */
+bool bc_charge_flock_rest(struct file_lock *fl, struct file_lock *request)
+{
+	if (!static_branch_unlikely(&bc_enabled_key.key))
+		return true;
+	return bc_charge_flock_unstocked(fl, request, BC_LENIENT);
+}
+
+/**
+ * __bc_recall_flock - have all CPUs send back what stands in the way of a request
+ * @request: was refused, and is to be made again
+ *
+ * Sleeps until they have done it.
+ */
+void __bc_recall_flock(struct file_lock *request)
+{
+	__bc_recall(BC_NUMFLOCK);
+	request->c.flc_bc_state = BC_FLOCK_RECALLED;
+}
