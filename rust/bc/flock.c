@@ -24,6 +24,16 @@ static noinline bool bc_charge_flock_unstocked(struct file_lock *fl, struct file
 	return true;
 }
 
+static __always_inline bool bc_charge_flock_now(struct file_lock *fl, struct file_lock *request,
+						enum bc_severity severity)
+{
+	/* This leaves the wait queue alone unless the lock is charged. */
+	if (!bc_charge_stocked(&fl->c.flc_bc, BC_NUMFLOCK, current))
+		return bc_charge_flock_unstocked(fl, request, severity);
+	fl->c.flc_bc_state = BC_FLOCK_CHARGED;
+	return true;
+}
+
 /**
  * __bc_charge_flock - bc_charge_flock() when the controller is in use
  * @fl: the lock, about to be inserted
@@ -33,11 +43,7 @@ static noinline bool bc_charge_flock_unstocked(struct file_lock *fl, struct file
  */
 bool __bc_charge_flock(struct file_lock *fl, struct file_lock *request)
 {
-	/* This leaves the wait queue alone unless the lock is charged. */
-	if (!bc_charge_stocked(&fl->c.flc_bc, BC_NUMFLOCK, current))
-		return bc_charge_flock_unstocked(fl, request, BC_STRICT);
-	fl->c.flc_bc_state = BC_FLOCK_CHARGED;
-	return true;
+	return bc_charge_flock_now(fl, request, BC_STRICT);
 }
 
 /**
@@ -53,7 +59,7 @@ bool bc_charge_flock_rest(struct file_lock *fl, struct file_lock *request)
 {
 	if (!static_branch_unlikely(&bc_enabled_key.key))
 		return true;
-	return bc_charge_flock_unstocked(fl, request, BC_LENIENT);
+	return bc_charge_flock_now(fl, request, BC_LENIENT);
 }
 
 /**
