@@ -24,8 +24,8 @@ demo-ckpt:
 series:
 	@$(XTASK) series build
 
-# What KDIR was built with has to be said here, too: LLVM=, ARCH= and so on. Its clean would take the
-# objects of cargo for its own.
+# What KDIR was built with has to be said here, too: LLVM=, ARCH=, RUSTC= and so on. Its clean would
+# take the objects of cargo for its own.
 modules modules_install:
 	@test -n '$(KDIR)' || { echo 'say KDIR=, the build directory of a patched kernel' >&2; exit 2; }
 	@$(MAKE) -C '$(KDIR)' M='$(CURDIR)' $@

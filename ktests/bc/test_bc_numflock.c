@@ -326,6 +326,44 @@ cleanup:
 	return bc_remove(cgroup, ret);
 }
 
+/* Pieces come out of what a CPU has ready, which does not grow by them. */
+static int test_numflock_pieces_stock(const char *root)
+{
+	const long nr = 30, ready = 16;
+	struct bc_agent *agent = NULL;
+	int ret = KSFT_FAIL;
+	struct bc_row row;
+	char *cgroup;
+	long i;
+
+	cgroup = bc_cgroup(root, "bc_pieces_stock");
+	agent = bc_agent(cgroup);
+	if (!agent || differs(bc_pin(agent, 0), 0) ||
+	    differs(bc_call(agent, set_range, F_SETLK, "w 0 1000"), 0))
+		goto cleanup;
+
+	for (i = 1; i <= nr; i++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "u %ld 1", 10 * i);
+		if (differs(bc_call(agent, set_range, F_SETLK, text), 0))
+			goto cleanup;
+	}
+	if (differs(bc_stat(cgroup, NUMFLOCK, &row), 0) ||
+	    differs(row.held, nr + 1))
+		goto cleanup;
+	if (row.maxheld > nr + 1 + ready) {
+		ksft_print_msg("%ld ready for %ld\n", row.maxheld, row.held);
+		goto cleanup;
+	}
+
+	ret = KSFT_PASS;
+
+cleanup:
+	bc_stop(agent);
+	return bc_remove(cgroup, ret);
+}
+
 /*
  * Unlocking the middle of a lock makes one more. The barrier does not stop
  * that, the limit does, and then nothing has changed.
@@ -570,6 +608,7 @@ static const struct bc_test tests[] = {
 	T(test_numflock_lease),
 	T(test_numflock_pieces),
 	T(test_numflock_pieces_at_limit),
+	T(test_numflock_pieces_stock),
 	T(test_numflock_unlock_splits),
 	T(test_numflock_waiting),
 };

@@ -166,7 +166,17 @@ struct mutex { int unused; };
 struct cgroup_file { int unused; };
 struct workqueue_struct;
 struct file { struct bc_cgroup *f_bc; };
-struct file_lock { struct { struct bc_cgroup *flc_bc; } c; };
+struct list_head { struct list_head *next, *prev; };
+static inline void INIT_LIST_HEAD(struct list_head *list) { list->next = list->prev = list; }
+struct file_lock {
+	struct {
+		unsigned char flc_bc_state;
+		union {
+			struct { struct list_head head; } flc_wait;
+			struct bc_cgroup *flc_bc;
+		};
+	} c;
+};
 struct sigqueue { struct bc_cgroup *bc; };
 struct tty_struct { struct bc_cgroup *bc; struct tty_struct *link; };
 struct seq_file;

@@ -68,7 +68,7 @@ struct Bc {
     /// In a kernel with the debug checks.
     #[arg(long)]
     debug: bool,
-    /// Goes on behind the last seed that was done with this kernel.
+    /// Goes on behind the last seed that was done with this kernel, of those from the first on.
     #[arg(long)]
     resume: bool,
 }
@@ -258,7 +258,6 @@ enum Left {
 /// The kernel or the program cannot be built, or the guest not be started.
 pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
     let What::Bc(args) = &args.what;
-    let _lock = Lock::exclusive("model")?;
     let built = build::ensure(base, &args.config())?;
     let tests = Selftests::build(&built, "bc")?;
     if let Some(error) = tests.error {
@@ -267,6 +266,8 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
     let program = tests.output.path().join(PROGRAM);
     let kernel = Kernel::from(built);
     let memory = memory(&kernel.image, &program, args)?;
+    let name = memory.file_name().unwrap_or_default().to_string_lossy();
+    let _lock = Lock::exclusive(&name)?;
     let mut state = match fs::read_to_string(&memory) {
         Ok(text) if args.resume => serde_json::from_str(&text)
             .with_context(|| format!("{}; leave `--resume` out", memory.display()))?,
@@ -313,10 +314,11 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
     Ok(exit.into())
 }
 
-/// Where it is remembered what was done with a kernel and a program, in the same way.
+/// Where it is remembered what was done with a kernel and a program, in the same way from the same
+/// seed on.
 fn memory(image: &Path, program: &Path, args: &Bc) -> Result<PathBuf> {
     let read = |path: &Path| fs::read(path).with_context(|| path.display().to_string());
-    let way = format!("{:?} {}", args.mode, args.steps).into_bytes();
+    let way = format!("{:?} {} {}", args.mode, args.steps, args.seed).into_bytes();
     let key = kernel::hash(&[read(image)?, read(program)?, way].concat());
     Ok(paths::cache().join(format!("proven/model-{key:016x}")))
 }
