@@ -63,13 +63,20 @@ bool bc_charge_flock_rest(struct file_lock *fl, struct file_lock *request)
 }
 
 /**
- * __bc_recall_flock - have all CPUs send back what stands in the way of a request
- * @request: was refused, and is to be made again
+ * __bc_retry_flock - whether a request that seemed to be one lock too many is to be made again
+ * @request: what was tried; a later attempt begins anew when this one is over
  *
- * Sleeps until they have done it.
+ * Has all CPUs send back what stands in the way, and sleeps until they have done it.
+ *
+ * Return: true after the first refusal of an attempt.
  */
-void __bc_recall_flock(struct file_lock *request)
+bool __bc_retry_flock(struct file_lock *request)
 {
+	if (request->c.flc_bc_state != BC_FLOCK_REFUSED) {
+		request->c.flc_bc_state = BC_FLOCK_FREE;
+		return false;
+	}
 	__bc_recall(BC_NUMFLOCK);
 	request->c.flc_bc_state = BC_FLOCK_RECALLED;
+	return true;
 }

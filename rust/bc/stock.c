@@ -109,8 +109,8 @@ void __bc_uncharge(struct bc_cgroup *bc, unsigned long res)
  *
  * Return: 0, or the resource's errno.
  */
-int bc_charge_unstocked(struct bc_cgroup **owner, enum bc_resource res, struct task_struct *task,
-			enum bc_severity severity, bool final)
+noinline int bc_charge_unstocked(struct bc_cgroup **owner, enum bc_resource res,
+				 struct task_struct *task, enum bc_severity severity, bool final)
 {
 	/* Another one when the task was moved meanwhile, and then possibly the root. */
 	struct bc_cgroup *bc = css_bc(task_get_css(task, bc_cgrp_id));

@@ -245,9 +245,9 @@ static inline void bc_close_pty(struct tty_struct *tty)
 
 /* What file_lock_core::flc_bc_state says. */
 enum bc_flock_state {
-	/* Not charged, and flc_wait is in use. */
+	/* Nothing yet. */
 	BC_FLOCK_FREE,
-	/* A lock that was applied: flc_bc is who pays, or NULL. */
+	/* A lock that was applied: flc_bc, in the place of flc_wait, is who pays, or NULL. */
 	BC_FLOCK_CHARGED,
 	/* A request: what it needs may be in stock elsewhere. */
 	BC_FLOCK_REFUSED,
@@ -257,7 +257,7 @@ enum bc_flock_state {
 
 bool __bc_charge_flock(struct file_lock *fl, struct file_lock *request);
 bool bc_charge_flock_rest(struct file_lock *fl, struct file_lock *request);
-void __bc_recall_flock(struct file_lock *request);
+bool __bc_retry_flock(struct file_lock *request);
 
 /* Charges a lock that is about to be inserted for @request, under a spinlock; or refuses it. */
 static inline bool bc_charge_flock(struct file_lock *fl, struct file_lock *request)
@@ -267,7 +267,7 @@ static inline bool bc_charge_flock(struct file_lock *fl, struct file_lock *reque
 	return __bc_charge_flock(fl, request);
 }
 
-/* Takes from a charged lock who pays, or NULL. It has a wait queue again, and nobody waits. */
+/* Takes from a charged lock who pays, or NULL; to free it, its wait queue has to look empty. */
 static inline struct bc_cgroup *bc_disown_flock(struct file_lock *fl)
 {
 	struct bc_cgroup *owner = fl->c.flc_bc;
@@ -296,10 +296,9 @@ static inline void bc_uncharge_flock(struct file_lock *fl)
 static inline bool bc_retry_flock(struct file_lock *request)
 {
 	if (!static_branch_unlikely(&bc_enabled_key.key) ||
-	    request->c.flc_bc_state != BC_FLOCK_REFUSED)
+	    request->c.flc_bc_state == BC_FLOCK_FREE)
 		return false;
-	__bc_recall_flock(request);
-	return true;
+	return __bc_retry_flock(request);
 }
 
 /* The receiver pays. A signal that must not fail is refused by the limit, and goes without @q. */
