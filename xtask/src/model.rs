@@ -347,7 +347,8 @@ fn go(
         .map_or(String::new(), |mode| format!(" -m {}", mode.name()));
     let (next, steps) = (state.next, args.steps);
     let text = format!("./{PROGRAM} -s {next} {until} -l {steps}{mode}\n");
-    let mut script = Script::new("model-bc", text).file(PROGRAM, program);
+    let name = format!("model-bc-{}", state.first);
+    let mut script = Script::new(name, text).file(PROGRAM, program);
     script.cmdline.push("kunit.enable=0".to_owned());
     // For one seed, with the steps being left out.
     script.limits = Limits::default();
