@@ -329,6 +329,7 @@ cleanup:
 /* Pieces come out of what a CPU has ready, which does not grow by them. */
 static int test_numflock_pieces_stock(const char *root)
 {
+	/* A CPU keeps 8, and once more that if two tasks fill it at a time. */
 	const long nr = 30, ready = 16;
 	struct bc_agent *agent = NULL;
 	int ret = KSFT_FAIL;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * File locks: charged when they are applied, which is under a spinlock.
+ * File locks: charged under the spinlock of their file, right before they are applied, and
+ * uncharged when they are disposed of, which is the only way out of the lists of a file. So
+ * locks_free_lock() has nothing to look at.
  */
 
 #include <linux/filelock.h>

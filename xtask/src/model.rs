@@ -68,7 +68,7 @@ struct Bc {
     /// In a kernel with the debug checks.
     #[arg(long)]
     debug: bool,
-    /// Goes on behind the last seed that was done with this kernel, of those from the first on.
+    /// Goes on behind the last seed of those that were done with this kernel from the same first one on.
     #[arg(long)]
     resume: bool,
 }
