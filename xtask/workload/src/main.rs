@@ -34,8 +34,8 @@ struct Cli {
 enum Command {
     /// Measures what an operation costs, in nanoseconds of the guest's clock.
     Bench {
-        /// How often each operation is done.
-        #[arg(long, default_value_t = 2000)]
+        /// How often each operation is done, in rounds of 100.
+        #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
         iterations: u32,
         /// Microseconds to let pass first.
         #[arg(long, default_value_t = 0)]

@@ -33,8 +33,8 @@ pub struct Args {
     /// Boots of each state; the medians over them are compared.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     boots: u32,
-    /// How often each operation is done in a boot.
-    #[arg(long, value_name = "N", default_value_t = 2000)]
+    /// How often each operation is done in a boot, in rounds of 100.
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
     iterations: u32,
     /// Where a picture of the costs goes, as SVG.
     #[arg(long, value_name = "FILE")]
