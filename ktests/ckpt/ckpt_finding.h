@@ -42,8 +42,9 @@ static inline void all_is_well(void)
 	_exit(0);
 }
 
-/* Saves the subject when it is ready, and looks at what it finds. */
-static inline int check_finding(struct ckpt_subject *subject)
+/* Looks at what a subject finds that was saved when it was ready. */
+static inline int check_finding_of(struct ckpt_subject *subject,
+				   int (*cycle)(struct ckpt_subject *subject))
 {
 	char path[PATH_MAX];
 	long found = 0;
@@ -53,7 +54,7 @@ static inline int check_finding(struct ckpt_subject *subject)
 		ksft_print_msg("not ready in line %ld\n", -ckpt_told(subject, 1));
 		return KSFT_FAIL;
 	}
-	if (ckpt_cycle(subject))
+	if (cycle(subject))
 		return KSFT_FAIL;
 	snprintf(path, sizeof(path), "%s/go", subject->dir);
 	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
@@ -67,6 +68,16 @@ static inline int check_finding(struct ckpt_subject *subject)
 	if (found < 0)
 		ksft_print_msg("not so in line %ld\n", -found);
 	return found == 1 ? KSFT_PASS : KSFT_FAIL;
+}
+
+static inline int check_finding(struct ckpt_subject *subject)
+{
+	return check_finding_of(subject, ckpt_cycle);
+}
+
+static inline int check_snapshot(struct ckpt_subject *subject)
+{
+	return check_finding_of(subject, ckpt_cycle_snapshot);
 }
 
 #endif /* _SELFTESTS_CKPT_FINDING_H */

@@ -241,14 +241,13 @@ int ckpt_suspend(int session, struct ckpt_subject *subject)
 	return ret;
 }
 
-int ckpt_dump(int session, const char *image)
+/* Read the image into a file. */
+int ckpt_keep(int session, const char *image)
 {
 	static char buffer[BUFFER];
 	ssize_t len;
 	int fd, ret = 0;
 
-	if (ioctl(session, CKPT_DUMP))
-		return fail(session, "dump");
 	fd = open(image, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
@@ -261,6 +260,24 @@ int ckpt_dump(int session, const char *image)
 	if (len < 0)
 		ret = fail(session, "read");
 	close(fd);
+	return ret;
+}
+
+int ckpt_dump(int session, const char *image)
+{
+	if (ioctl(session, CKPT_DUMP))
+		return fail(session, "dump");
+	return ckpt_keep(session, image);
+}
+
+int ckpt_snapshot(int session, struct ckpt_subject *subject)
+{
+	struct ckpt_suspend args = { .timeout = 10000 };
+	int ret;
+
+	args.cgroup = open(subject->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ret = ioctl(session, CKPT_SNAPSHOT, &args) ? fail(session, "snapshot") : 0;
+	close(args.cgroup);
 	return ret;
 }
 
@@ -296,7 +313,7 @@ int ckpt_restore(int session, struct ckpt_subject *subject, const char *image)
 	return ret;
 }
 
-int ckpt_cycle(struct ckpt_subject *subject)
+static int cycle(struct ckpt_subject *subject, bool snapshot)
 {
 	char image[PATH_MAX];
 	int session, ret;
@@ -307,14 +324,27 @@ int ckpt_cycle(struct ckpt_subject *subject)
 		return session;
 	}
 	snprintf(image, sizeof(image), "%s/image", subject->dir);
-	ret = ckpt_suspend(session, subject) ?:
-	      ckpt_dump(session, image) ?:
-	      ckpt_kill(session);
+	if (snapshot)
+		ret = ckpt_snapshot(session, subject) ?: ckpt_keep(session, image) ?:
+		      ckpt_suspend(session, subject);
+	else
+		ret = ckpt_suspend(session, subject) ?: ckpt_dump(session, image);
+	ret = ret ?: ckpt_kill(session);
 	if (!ret)
 		ckpt_bury();
 	ret = ret ?: ckpt_restore(session, subject, image) ?: ckpt_resume(session);
 	close(session);
 	return ret;
+}
+
+int ckpt_cycle(struct ckpt_subject *subject)
+{
+	return cycle(subject, false);
+}
+
+int ckpt_cycle_snapshot(struct ckpt_subject *subject)
+{
+	return cycle(subject, true);
 }
 
 int ckpt_main(const struct ckpt_test *tests, size_t nr)

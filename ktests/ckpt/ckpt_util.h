@@ -60,6 +60,9 @@ int ckpt_check(int session, struct ckpt_subject *subject);
 bool ckpt_explains(int session, const char *text);
 int ckpt_suspend(int session, struct ckpt_subject *subject);
 int ckpt_dump(int session, const char *image);
+/* Take a snapshot of a subject, which goes on, and read it into a file. */
+int ckpt_snapshot(int session, struct ckpt_subject *subject);
+int ckpt_keep(int session, const char *image);
 int ckpt_resume(int session);
 int ckpt_kill(int session);
 /* Bury all that were killed: a number is in use as long as somebody has it as session. */
@@ -68,5 +71,7 @@ int ckpt_restore(int session, struct ckpt_subject *subject, const char *image);
 
 /* Suspend, dump, kill, and restore; the subject goes on when this returns 0. */
 int ckpt_cycle(struct ckpt_subject *subject);
+/* The same with a snapshot; what the subject does before it is ended is lost. */
+int ckpt_cycle_snapshot(struct ckpt_subject *subject);
 
 #endif /* _SELFTESTS_CKPT_UTIL_H */

@@ -2,7 +2,6 @@
 /* What cannot be saved is refused, by name, and the subject goes on. */
 #include <fcntl.h>
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,12 +12,10 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/sem.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -97,19 +94,16 @@ static void undo_semaphore(void)
 
 	if (semop(id, &up, 1))
 		_exit(1);
-	semctl(id, 0, IPC_RMID);
+	ckpt_tell(1, id);
+	live();
 }
 
-/* A child that ended, and one that is not in the cgroup. */
-static void leave_zombie(void)
+static int test_refuses_semaphore_undo(struct ckpt_subject *subject)
 {
-	siginfo_t info;
-	pid_t child = fork();
+	int ret = refused(subject, ": undo values of semaphores");
 
-	if (!child)
-		_exit(0);
-	if (waitid(P_PID, child, &info, WEXITED | WNOWAIT))
-		_exit(1);
+	semctl(ckpt_told(subject, 1), 0, IPC_RMID);
+	return ret;
 }
 
 static void have_child(void)
@@ -118,11 +112,19 @@ static void have_child(void)
 		idle(NULL);
 }
 
-static int fds[2];
-static pthread_t thread;
+static clockid_t clock_of_child(void)
+{
+	clockid_t clock;
+	pid_t child = fork();
+
+	if (!child)
+		idle(NULL);
+	if (clock_getcpuclockid(child, &clock))
+		_exit(1);
+	return clock;
+}
+
 static timer_t timer;
-static struct itimerval often = { .it_value.tv_sec = 1000 };
-static sigset_t usr1;
 
 /* The subject has 0 to 2, and 3 for its numbers. */
 REFUSED(deleted_dir, " fd 4: a deleted directory", mkdir("gone", 0700);
@@ -134,24 +136,16 @@ REFUSED(deleted_within, " fd 4: a deleted file of a deleted directory", mkdir("g
 REFUSED(epoll, " fd 4: a file without a name (anon_inode:[eventpoll])", epoll_create1(0))
 REFUSED(eventfd_, " fd 4: a file without a name (anon_inode:[eventfd])", eventfd(0, 0))
 REFUSED(handler_of_file, " fd 3: a file that sends signals", fcntl(3, F_SETOWN, getpid()))
-REFUSED(itimer, ": interval timers", setitimer(ITIMER_REAL, &often, NULL))
 REFUSED(locks, " fd 3: a file with locks", flock(3, LOCK_EX))
 REFUSED(membarrier_, ": a registration of membarrier",
 	syscall(__NR_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0))
 REFUSED(memory_setting, ": settings of its memory other than the caller's",
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0))
-REFUSED(nice_, ": a scheduling policy or priority of its own", setpriority(PRIO_PROCESS, 0, 5))
-REFUSED(parent_death, ": a signal for the death of its parent", prctl(PR_SET_PDEATHSIG, SIGHUP))
-REFUSED(pending, ": pending signals", sigaddset(&usr1, SIGUSR1);
-	sigprocmask(SIG_BLOCK, &usr1, NULL); raise(SIGUSR1))
-REFUSED(pipe_, " fd 4: a pipe", pipe(fds) ? _exit(1) : (void)0)
-REFUSED(posix_timer, ": POSIX timers", timer_create(CLOCK_MONOTONIC, NULL, &timer))
+REFUSED(fifo, " fd 4: a pipe with a name", mkfifo("fifo", 0600); open("fifo", O_RDWR))
+REFUSED(timer_of_child, ": a timer for the time that a certain thread or process uses",
+	timer_create(clock_of_child(), NULL, &timer))
 REFUSED(proc, " fd 4: a file of proc", open("/proc/self/maps", O_RDONLY))
 REFUSED(socket_, " fd 4: a socket", socket(AF_UNIX, SOCK_STREAM, 0))
-REFUSED(semaphore_undo, ": undo values of semaphores", undo_semaphore())
-REFUSED(subreaper, ": being a subreaper", prctl(PR_SET_CHILD_SUBREAPER, 1))
-REFUSED(zombie, ": a child that ended and was not waited for", leave_zombie())
-REFUSED(threads, ": several threads", pthread_create(&thread, NULL, idle, NULL))
 REFUSED(device, " fd 4: a device", open("/dev/kmsg", O_RDONLY))
 
 /* It is in a cgroup below that of the container. */
@@ -212,28 +206,39 @@ static int test_refuses_landlock(struct ckpt_subject *subject)
 	return refused(subject, ": a domain of Landlock");
 }
 
-/* It was stopped by a signal before. */
-static int test_refuses_stopped(struct ckpt_subject *subject)
+/* A process of its session is nobody's child, and not in the cgroup. */
+static void have_stray(void)
 {
-	char image[PATH_MAX];
-	int session, status, ret = KSFT_FAIL;
+	if (!fork()) {
+		pid_t child = fork();
 
-	if (ckpt_await(subject, 0, READY) < 0)
-		return KSFT_FAIL;
-	session = ckpt_open();
-	if (session < 0 || kill(subject->pid, SIGSTOP) ||
-	    waitpid(subject->pid, &status, WUNTRACED) != subject->pid)
-		goto out;
-	snprintf(image, sizeof(image), "%s/image", subject->dir);
-	if (differs(ckpt_suspend(session, subject), 0) ||
-	    differs(ckpt_dump(session, image), -EOPNOTSUPP) ||
-	    unmet(ckpt_explains(session, ": a stop by a signal")) ||
-	    differs(ckpt_resume(session), 0))
-		goto out;
-	ret = KSFT_PASS;
-out:
-	kill(subject->pid, SIGCONT);
+		if (!child)
+			idle(NULL);
+		ckpt_tell(1, child);
+		_exit(0);
+	}
+	wait(NULL);
+	live();
+}
+
+static int test_refuses_session_outside(struct ckpt_subject *subject)
+{
+	char *outer = cg_name(subject->cgroup, "../ckpt_outer"), text[64];
+	int session = ckpt_open(), ret = KSFT_FAIL;
+	pid_t child;
+
+	snprintf(text, sizeof(text), "session %d: a process outside is in it", subject->pid);
+	if (session >= 0 && ckpt_await(subject, 0, READY) > 0 && !cg_create(outer)) {
+		child = ckpt_told(subject, 1);
+		if (!cg_enter(outer, child) &&
+		    !differs(ckpt_check(session, subject), -EOPNOTSUPP) &&
+		    !unmet(ckpt_explains(session, text)))
+			ret = KSFT_PASS;
+		cg_enter(subject->cgroup, child);
+	}
 	close(session);
+	rmdir(outer);
+	free(outer);
 	return ret;
 }
 
@@ -247,24 +252,17 @@ static const struct ckpt_test tests[] = {
 	T(device),
 	T(epoll),
 	T(eventfd_),
+	T(fifo),
 	T(handler_of_file),
-	T(itimer),
 	{ in_domain, test_refuses_landlock, "test_refuses_landlock" },
 	T(locks),
 	T(membarrier_),
 	T(memory_setting),
-	T(nice_),
-	T(parent_death),
-	T(pending),
-	T(pipe_),
-	T(posix_timer),
 	T(proc),
-	T(semaphore_undo),
+	{ undo_semaphore, test_refuses_semaphore_undo, "test_refuses_semaphore_undo" },
+	{ have_stray, test_refuses_session_outside, "test_refuses_session_outside" },
 	T(socket_),
-	{ live, test_refuses_stopped, "test_refuses_stopped" },
-	T(subreaper),
-	T(threads),
-	T(zombie),
+	T(timer_of_child),
 };
 
 #undef T

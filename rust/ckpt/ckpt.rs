@@ -12,6 +12,7 @@
 //! | `detached.rs` | containers that stay suspended without a session |
 //! | `external.rs` | files that are handed in |
 //! | `why.rs` | the explanation of a failure |
+//! | `tree.rs`, `tree.c` | who is whose child, and in which group and session |
 //! | `refuse.rs`, `refuse.c` | what cannot be saved |
 //! | `save.rs` | the metadata of an image |
 //! | `stream.rs`, `stream.c` | the image as it is read |
@@ -19,9 +20,9 @@
 //! | `restore.rs` | the coordinator of a restore |
 //! | `rebuild.rs`, `spawn.c` | the tasks that rebuild themselves |
 //! | `image/` | the format of images |
-//! | `cgroup.c`, `clocks.c`, `task.c`, `regs.c`, `x86.c` | the state of tasks |
+//! | `cgroup.c`, `clocks.c`, `creds.c`, `signals.c`, `task.c`, `timers.c`, `regs.c`, `x86.c` | the state of tasks |
 //! | `mm.c`, `pages.c` | that of memory |
-//! | `files.c`, `deleted.c` | that of files |
+//! | `files.c`, `deleted.c`, `pipe.c` | that of files |
 //! | `ffi.rs` | everything that is called in C |
 //!
 //! Reference: <https://docs.kernel.org/userspace-api/ckpt.html>
@@ -38,6 +39,7 @@ mod restore;
 mod save;
 mod session;
 mod stream;
+mod tree;
 mod why;
 
 use ffi::crc32c;

@@ -5,7 +5,11 @@
 //! C header: [`kernel/ckpt/internal.h`](srctree/kernel/ckpt/internal.h)
 
 use core::{
-    mem::MaybeUninit,
+    marker::PhantomData,
+    mem::{
+        self,
+        MaybeUninit, //
+    },
     ptr::{
         self,
         NonNull, //
@@ -42,20 +46,29 @@ use crate::rebuild::{
 pub(crate) use bindings::{
     ckpt_action as Action,
     ckpt_clocks as Clocks,
+    ckpt_cred as Cred,
     ckpt_deleted as Deleted,
     ckpt_file as FileState,
-    ckpt_ids as Ids,
+    ckpt_itimers as Itimers,
     ckpt_layout as Layout,
+    ckpt_mask as Mask,
+    ckpt_process as Process,
     ckpt_restart as Restart,
     ckpt_run as Run,
-    ckpt_signals as Signals,
-    ckpt_thread as Thread, //
+    ckpt_settings as Settings,
+    ckpt_siginfo as Siginfo,
+    ckpt_thread as Registered,
+    ckpt_timer as Timer, //
 };
 
 /// How many signals there are.
 pub(crate) const SIGNALS: usize = bindings::CKPT_SIGNALS as usize;
 /// How many resource limits there are, each a pair of numbers.
 pub(crate) const RLIMITS: usize = 2 * bindings::CKPT_RLIMITS as usize;
+/// The size of what the kernel has of a siginfo_t, in bytes.
+pub(crate) const SIGINFO: usize = bindings::CKPT_SIGINFO as usize;
+/// All flags of a process.
+pub(crate) const PROCESS_FLAGS: u32 = bindings::ckpt_process_flags_CKPT_PROCESS_FLAGS;
 /// How many pages a run has at most.
 pub(crate) const RUN: usize = bindings::CKPT_RUN as usize;
 /// The size of a page in bytes.
@@ -256,6 +269,23 @@ unsafe fn file(raw: *mut bindings::file) -> Result<Option<ARef<File>>> {
     Ok(raw.map(|raw| unsafe { ARef::from_raw(raw.cast()) }))
 }
 
+/// A task from C, with its reference.
+///
+/// # Safety
+///
+/// There is a reference, which goes over.
+unsafe fn owned(raw: *mut bindings::task_struct) -> ARef<Task> {
+    // SAFETY: By the precondition, it is not null.
+    unsafe { ARef::from_raw(NonNull::new_unchecked(raw).cast()) }
+}
+
+/// How many processes are in a process group, or in a session.
+pub(crate) fn members(number: i32, session: bool) -> usize {
+    // SAFETY: No requirements.
+    let members = unsafe { bindings::ckpt_members(number, session) };
+    usize::try_from(members).unwrap_or(usize::MAX)
+}
+
 /// What is done with the state of a task.
 pub(crate) trait TaskExt {
     /// The C task.
@@ -283,47 +313,254 @@ pub(crate) trait TaskExt {
         unsafe { bindings::ckpt_task_killed(self.raw()) }
     }
 
-    /// The first thing from number `from` on that cannot be saved; `from` is moved behind it.
-    fn refusal(&self, from: &mut u32) -> Option<&'static str> {
+    /// The first thing from number `from` on that cannot be saved; `from` is moved behind it. What
+    /// all threads of a process have is only said of the `first`.
+    fn refusal(&self, first: bool, from: &mut u32) -> Option<&'static str> {
         // SAFETY: There is a reference; the texts are constants.
-        unsafe { text(bindings::ckpt_refuse_task(self.raw(), from)) }
+        unsafe { text(bindings::ckpt_refuse_task(self.raw(), first, from)) }
     }
 
-    /// How many children it has.
-    fn children(&self) -> u32 {
+    /// The thread that has the number of its process.
+    fn leader(&self) -> ARef<Task> {
+        // SAFETY: There is a reference, and a new one of the leader, which goes over.
+        unsafe { owned(bindings::ckpt_task_leader(self.raw())) }
+    }
+
+    /// Its number, or zero if the caller's namespace has none.
+    fn tid(&self) -> i32 {
         // SAFETY: There is a reference.
-        unsafe { bindings::ckpt_task_children(self.raw()) }
+        unsafe { bindings::ckpt_task_tid(self.raw()) }
     }
 
-    /// Its numbers and settings.
-    fn ids(&self) -> Ids {
-        let mut ids = Ids::default();
+    /// Whether it has ended.
+    fn has_ended(&self) -> bool {
         // SAFETY: There is a reference.
-        unsafe { bindings::ckpt_task_ids(self.raw(), &mut ids) };
-        ids
+        unsafe { bindings::ckpt_task_ended(self.raw()) }
     }
 
-    /// How it takes signals.
+    /// What it has ended with, as wait(2) has it.
+    fn status(&self) -> u32 {
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_task_status(self.raw()) }
+    }
+
+    /// The children of the process that it leads, those too that were not waited for.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, and `EAGAIN` if there are more and more.
+    fn children(&self) -> Result<KVec<ARef<Task>>> {
+        let list = |room: *mut *mut bindings::task_struct, size| {
+            // SAFETY: There is a reference, and room for `size`.
+            let found = unsafe { bindings::ckpt_children(self.raw(), room, size) };
+            usize::try_from(found).map_err(|_| EAGAIN)
+        };
+        let most = list(ptr::null_mut(), 0)?;
+        let mut raw = KVVec::from_elem(ptr::null_mut(), most, GFP_KERNEL)?;
+        let mut children = KVec::with_capacity(most, GFP_KERNEL)?;
+        let found = list(raw.as_mut_ptr(), most)?;
+        for child in raw.iter().take(found) {
+            // SAFETY: Each has a reference, which goes over.
+            children.push(unsafe { owned(*child) }, GFP_KERNEL)?;
+        }
+        match found <= most {
+            true => Ok(children),
+            false => Err(EAGAIN),
+        }
+    }
+
+    /// The state of its process.
+    fn process(&self) -> Process {
+        let mut process = Process::default();
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_task_process(self.raw(), &mut process) };
+        process
+    }
+
+    /// Its settings.
+    fn settings(&self) -> Settings {
+        let mut settings = Settings::default();
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_task_settings(self.raw(), &mut settings) };
+        settings
+    }
+
+    /// A mask of the processors that it may use into `into`, and its size: none if that is all.
+    fn affinity(&self, into: &mut [u8]) -> usize {
+        // SAFETY: There is a reference, and the buffer is writable.
+        unsafe { bindings::ckpt_task_affinity(self.raw(), into.as_mut_ptr().cast(), into.len()) }
+    }
+
+    /// Which signals it blocks, and its alternate stack.
+    fn mask(&self) -> Mask {
+        let mut mask = Mask::default();
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_task_mask(self.raw(), &mut mask) };
+        mask
+    }
+
+    /// What signals do.
     ///
     /// # Errors
     ///
     /// `ESRCH` if it is gone.
-    fn signals(&self) -> Result<(Signals, [Action; SIGNALS])> {
-        let mut signals = Signals::default();
+    fn actions(&self) -> Result<[Action; SIGNALS]> {
         let mut actions = [Action::default(); SIGNALS];
         // SAFETY: There is a reference, and room for all actions.
-        to_result(unsafe {
-            bindings::ckpt_task_signals(self.raw(), &mut signals, actions.as_mut_ptr())
-        })?;
-        Ok((signals, actions))
+        to_result(unsafe { bindings::ckpt_task_actions(self.raw(), actions.as_mut_ptr()) })?;
+        Ok(actions)
+    }
+
+    /// The signals that wait for it, or for any thread of its process.
+    ///
+    /// # Errors
+    ///
+    /// `ESRCH` if it is gone, `ENOMEM`, and `EAGAIN` if there are more and more.
+    fn pending(&self, shared: bool) -> Result<KVec<Siginfo>> {
+        let list = |room: *mut Siginfo, size| {
+            // SAFETY: There is a reference, and room for `size`.
+            let found = unsafe { bindings::ckpt_task_pending(self.raw(), shared, room, size) };
+            usize::try_from(found).map_err(|_| ESRCH)
+        };
+        let most = list(ptr::null_mut(), 0)?;
+        let mut infos = KVec::from_elem(Siginfo::default(), most, GFP_KERNEL)?;
+        match list(infos.as_mut_ptr(), most)? {
+            found if found > most => Err(EAGAIN),
+            found => {
+                infos.truncate(found);
+                Ok(infos)
+            }
+        }
+    }
+
+    /// The interval timers of its process.
+    ///
+    /// # Errors
+    ///
+    /// `ESRCH` if it is gone.
+    fn itimers(&self) -> Result<Itimers> {
+        let mut timers = Itimers::default();
+        // SAFETY: There is a reference.
+        to_result(unsafe { bindings::ckpt_task_itimers(self.raw(), &mut timers) })?;
+        Ok(timers)
+    }
+
+    /// The POSIX timers of its process, in the order in which they were made.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, and `EAGAIN` if there are more and more.
+    fn timers(&self) -> Result<KVVec<Timer>> {
+        let list = |room: *mut Timer, size| {
+            // SAFETY: There is a reference, and room for `size`.
+            unsafe { bindings::ckpt_task_timers(self.raw(), room, size) }
+        };
+        let most = list(ptr::null_mut(), 0);
+        let mut timers = KVVec::from_elem(Timer::default(), most, GFP_KERNEL)?;
+        match list(timers.as_mut_ptr(), most) {
+            found if found > most => Err(EAGAIN),
+            found => {
+                timers.truncate(found);
+                // The kernel has the last one first.
+                timers.reverse();
+                Ok(timers)
+            }
+        }
+    }
+
+    /// What tells its credentials from all others.
+    fn cred_key(&self) -> usize {
+        // SAFETY: There is a reference.
+        // CAST: An address.
+        unsafe { bindings::ckpt_cred_key(self.raw()) as usize }
+    }
+
+    /// Its credentials, and its supplementary groups.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, and `EAGAIN` if there are more and more.
+    fn cred(&self) -> Result<(Cred, KVec<u32>)> {
+        let mut cred = Cred::default();
+        let mut list = |room: *mut u32, size| {
+            // SAFETY: There is a reference, and room for `size`.
+            unsafe { bindings::ckpt_cred(self.raw(), &mut cred, room, size) }
+        };
+        let most = list(ptr::null_mut(), 0);
+        let mut groups = KVec::from_elem(0, most, GFP_KERNEL)?;
+        match list(groups.as_mut_ptr(), most) {
+            found if found > most => Err(EAGAIN),
+            found => {
+                groups.truncate(found);
+                Ok((cred, groups))
+            }
+        }
     }
 
     /// What it has registered with the kernel.
-    fn thread(&self) -> Thread {
-        let mut thread = Thread::default();
+    fn registered(&self) -> Registered {
+        let mut registered = Registered::default();
         // SAFETY: There is a reference.
-        unsafe { bindings::ckpt_task_thread(self.raw(), &mut thread) };
-        thread
+        unsafe { bindings::ckpt_task_thread(self.raw(), &mut registered) };
+        registered
+    }
+
+    /// What tells its table of open files from all others, and how many tasks have that.
+    fn files_key(&self) -> (usize, u32) {
+        let mut users = 0;
+        // SAFETY: There is a reference.
+        let key = unsafe { bindings::ckpt_files_key(self.raw(), &mut users) };
+        // CAST: An address.
+        (key as usize, users)
+    }
+
+    /// What tells where it is in the file system from all others, and how many tasks share that.
+    fn fs_key(&self) -> (usize, u32) {
+        let mut users = 0;
+        // SAFETY: There is a reference.
+        let key = unsafe { bindings::ckpt_fs_key(self.raw(), &mut users) };
+        // CAST: An address.
+        (key as usize, users)
+    }
+
+    /// Has its process, whose threads are parked, stop before it runs.
+    ///
+    /// # Errors
+    ///
+    /// `ESRCH` if it is gone.
+    fn stop(&self, signal: u32) -> Result {
+        // SAFETY: There is a reference.
+        to_result(unsafe { bindings::ckpt_task_stop(self.raw(), signal) })
+    }
+
+    /// Its process has stopped; its parent is to be told of this signal, or of none.
+    fn stopped(&self, told: u32) {
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_task_stopped(self.raw(), told) };
+    }
+
+    /// Lets its process get no signals for children that stop; whether it had got them.
+    fn hush(&self) -> bool {
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_task_hush(self.raw()) }
+    }
+
+    /// Ends [`Self::hush`].
+    fn unhush(&self) {
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_task_unhush(self.raw()) };
+    }
+
+    /// Has it be told of the death of its parent, by this signal.
+    fn set_death_signal(&self, signal: u32) {
+        // SAFETY: There is a reference, and the task is parked.
+        unsafe { bindings::ckpt_task_set_death_signal(self.raw(), signal) };
+    }
+
+    /// Has its parent be told of its death, by this signal.
+    fn set_exit_signal(&self, signal: i32) {
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_task_set_exit_signal(self.raw(), signal) };
     }
 
     /// The call that it goes on with.
@@ -462,6 +699,9 @@ impl Vma {
     pub(crate) const SHMEM: u32 = bindings::ckpt_vma_kind_CKPT_VMA_SHMEM;
     /// Of the kernel.
     pub(crate) const VDSO: u32 = bindings::ckpt_vma_kind_CKPT_VMA_VDSO;
+    /// Children do not have it as it is.
+    pub(crate) const NOT_FORKED: u32 = bindings::ckpt_vma_flags_CKPT_VMA_DONTFORK
+        | bindings::ckpt_vma_flags_CKPT_VMA_WIPEONFORK;
     /// All flags.
     pub(crate) const FLAGS: u32 = bindings::ckpt_vma_flags_CKPT_VMA_FLAGS;
 
@@ -511,6 +751,18 @@ pub(crate) trait MmExt {
         // SAFETY: There is a reference.
         unsafe { bindings::ckpt_mm_layout(self.raw(), &mut layout) };
         layout
+    }
+
+    /// A copy that stays as it is when its tasks go on.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    fn snapshot(&self) -> Result<ARef<MmWithUser>> {
+        // SAFETY: There is a reference.
+        let copy = NonNull::new(unsafe { bindings::ckpt_mm_snapshot(self.raw()) });
+        // SAFETY: It has a reference to its users, which goes over.
+        Ok(unsafe { ARef::from_raw(copy.ok_or(ENOMEM)?.cast()) })
     }
 
     /// Its auxiliary vector into `into`, and its size.
@@ -719,6 +971,21 @@ impl Pages {
         })
     }
 
+    /// Writes all of them to their places in another file.
+    ///
+    /// # Errors
+    ///
+    /// Those of write(2).
+    pub(crate) fn to_places_in(&self, file: &File) -> Result {
+        let places = (self.position()..).step_by(PAGE_SIZE);
+        // CAST: At most `RUN`.
+        for (page, at) in self.pages.iter().take(self.run.nr as usize).zip(places) {
+            // SAFETY: The page has a reference.
+            to_result(unsafe { bindings::ckpt_page_to_file(*page, file.as_ptr(), at) })?;
+        }
+        Ok(())
+    }
+
     /// Gives them back.
     pub(crate) fn put(&mut self) {
         // SAFETY: As many have a reference.
@@ -821,6 +1088,53 @@ pub(crate) trait FileExt {
         unsafe { file(bindings::ckpt_deleted_content(self.raw())) }?.ok_or(ENOENT)
     }
 
+    /// Tells the pipe that it is an end of from all others, and in how many files that is open; none
+    /// if it is no pipe, or one with a name.
+    fn pipe_key(&self) -> Option<(usize, u32)> {
+        let mut files = 0;
+        // SAFETY: There is a reference.
+        match unsafe { bindings::ckpt_pipe_key(self.raw(), &mut files) } {
+            0 => None,
+            // CAST: An address.
+            key => Some((key as usize, files)),
+        }
+    }
+
+    /// How much fits into the pipe that it is an end of, in bytes.
+    fn pipe_size(&self) -> u32 {
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_pipe_size(self.raw()) }
+    }
+
+    /// The piece of this number of what is in the pipe, in `buffer`, and whether it is a packet;
+    /// none behind the last one.
+    ///
+    /// # Errors
+    ///
+    /// `E2BIG` if there is not so much room, and those of reading what was spliced.
+    fn pipe_piece<'a>(&self, nr: u32, buffer: &'a mut [u8]) -> Result<Option<(&'a [u8], bool)>> {
+        let mut packet = false;
+        // SAFETY: There is a reference, and the buffer is writable.
+        let size = passed(unsafe {
+            let room = buffer.as_mut_ptr().cast();
+            bindings::ckpt_pipe_piece(self.raw(), nr, room, buffer.len(), &mut packet)
+        })?;
+        let piece = buffer.get(..size).filter(|piece| !piece.is_empty());
+        Ok(piece.map(|piece| (piece, packet)))
+    }
+
+    /// Adds a piece to what is in the pipe.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` or `ENOSPC` if it does not fit.
+    fn pipe_add(&self, piece: &[u8], packet: bool) -> Result {
+        // SAFETY: There is a reference, and the slice is readable.
+        to_result(unsafe {
+            bindings::ckpt_pipe_add(self.raw(), piece.as_ptr().cast(), piece.len(), packet)
+        })
+    }
+
     /// Its path, or what that was before it was deleted, in `buffer`.
     ///
     /// # Errors
@@ -877,6 +1191,26 @@ pub(crate) fn reopen(other: &File, state: &FileState) -> Result<ARef<File>> {
     // SAFETY: There is a reference; the file is new.
     let file = unsafe { file(bindings::ckpt_file_reopen(other.as_ptr(), state)) }?;
     file.ok_or(ENOENT)
+}
+
+/// Makes a pipe in which so many bytes fit, as a file that is both of its ends.
+///
+/// # Errors
+///
+/// `ENFILE`, `ENOMEM`, and `EPERM` if the caller may not make one as large as that.
+pub(crate) fn make_pipe(size: u32) -> Result<ARef<File>> {
+    // SAFETY: The file is new.
+    unsafe { file(bindings::ckpt_pipe_make(size)) }?.ok_or(ENOMEM)
+}
+
+/// Opens an end of a pipe.
+///
+/// # Errors
+///
+/// `EINVAL`, `ENFILE`.
+pub(crate) fn open_pipe(both: &File, state: &FileState) -> Result<ARef<File>> {
+    // SAFETY: There is a reference; the file is new.
+    unsafe { file(bindings::ckpt_pipe_open(both.as_ptr(), state)) }?.ok_or(ENOENT)
 }
 
 /// Makes a deleted file, without its content; `path` ends with a zero.
@@ -988,24 +1322,76 @@ pub(crate) mod current {
         to_result(unsafe { bindings::ckpt_clocks_set(clocks) })
     }
 
-    /// Leads a session, which its children will be in.
-    ///
-    /// # Errors
-    ///
-    /// `EPERM` if there is a process group of its number.
-    pub(crate) fn lead() -> Result {
-        // SAFETY: No requirements.
-        to_result(unsafe { bindings::ckpt_task_lead() })
-    }
-
-    /// Takes settings.
+    /// Takes the state of its process.
     ///
     /// # Errors
     ///
     /// `EINVAL`, `EPERM`.
-    pub(crate) fn set_ids(ids: &Ids) -> Result {
+    pub(crate) fn set_process(process: &Process) -> Result {
         // SAFETY: The argument is readable.
-        to_result(unsafe { bindings::ckpt_task_set_ids(ids) })
+        to_result(unsafe { bindings::ckpt_task_set_process(process) })
+    }
+
+    /// Can be looked at by others as [`Process::dumpable`] says; in its own address space.
+    pub(crate) fn set_dumpable(dumpable: u32) {
+        // SAFETY: No requirements.
+        unsafe { bindings::ckpt_task_set_dumpable(dumpable) };
+    }
+
+    /// Takes a name, which ends with a zero.
+    pub(crate) fn set_name(comm: &[u8; 16]) {
+        // SAFETY: The argument is readable.
+        unsafe { bindings::ckpt_task_set_name(comm.as_ptr().cast()) };
+    }
+
+    /// Takes a policy and priorities.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`, `EPERM`.
+    pub(crate) fn set_scheduling(settings: &Settings) -> Result {
+        // SAFETY: The argument is readable.
+        to_result(unsafe { bindings::ckpt_task_set_scheduling(settings) })
+    }
+
+    /// Takes the other settings.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`, `EPERM`.
+    pub(crate) fn set_settings(settings: &Settings) -> Result {
+        // SAFETY: The argument is readable.
+        to_result(unsafe { bindings::ckpt_task_set_settings(settings) })
+    }
+
+    /// Runs on these processors only, or on all.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if there is none of them.
+    pub(crate) fn set_affinity(mask: &[u8]) -> Result {
+        // SAFETY: The argument is readable.
+        to_result(unsafe { bindings::ckpt_task_set_affinity(mask.as_ptr().cast(), mask.len()) })
+    }
+
+    /// Takes the table of open files of another task, which is parked.
+    ///
+    /// # Errors
+    ///
+    /// `ESRCH` if it was killed.
+    pub(crate) fn share_files(with: &Task) -> Result {
+        // SAFETY: There is a reference.
+        to_result(unsafe { bindings::ckpt_files_share(with.as_ptr()) })
+    }
+
+    /// Is where another task is in the file system, which is parked.
+    ///
+    /// # Errors
+    ///
+    /// `ESRCH` if it was killed.
+    pub(crate) fn share_fs(with: &Task) -> Result {
+        // SAFETY: There is a reference.
+        to_result(unsafe { bindings::ckpt_fs_share(with.as_ptr()) })
     }
 
     /// Takes resource limits.
@@ -1018,14 +1404,64 @@ pub(crate) mod current {
         to_result(unsafe { bindings::ckpt_task_set_rlimits(limits.as_ptr()) })
     }
 
-    /// Takes signal handlers and masks.
+    /// Takes what signals do.
     ///
     /// # Errors
     ///
     /// `EINVAL`.
-    pub(crate) fn set_signals(signals: &Signals, actions: &[Action; SIGNALS]) -> Result {
+    pub(crate) fn set_actions(actions: &[Action; SIGNALS]) -> Result {
+        // SAFETY: The argument is readable.
+        to_result(unsafe { bindings::ckpt_task_set_actions(actions.as_ptr()) })
+    }
+
+    /// Gets a signal that waits, or its process does. All signals are blocked, and their actions set.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`, and `EAGAIN` if there are too many.
+    pub(crate) fn add_pending(shared: bool, info: &Siginfo) -> Result {
+        // SAFETY: The argument is readable.
+        to_result(unsafe { bindings::ckpt_task_add_pending(shared, info) })
+    }
+
+    /// Blocks signals, and takes an alternate stack.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`.
+    pub(crate) fn set_mask(mask: &Mask) -> Result {
+        // SAFETY: The argument is readable.
+        to_result(unsafe { bindings::ckpt_task_set_mask(mask) })
+    }
+
+    /// Takes credentials, and supplementary groups.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`, and `EPERM` if the caller could not take them.
+    pub(crate) fn set_cred(cred: &Cred, groups: &[u32]) -> Result {
         // SAFETY: The arguments are readable.
-        to_result(unsafe { bindings::ckpt_task_set_signals(signals, actions.as_ptr()) })
+        to_result(unsafe { bindings::ckpt_cred_set(cred, groups.as_ptr(), groups.len()) })
+    }
+
+    /// Sets interval timers.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`.
+    pub(crate) fn set_itimers(timers: &Itimers) -> Result {
+        // SAFETY: The argument is readable.
+        to_result(unsafe { bindings::ckpt_task_set_itimers(timers) })
+    }
+
+    /// Makes a POSIX timer.
+    ///
+    /// # Errors
+    ///
+    /// Those of timer_create(2) and timer_settime(2).
+    pub(crate) fn add_timer(timer: &Timer) -> Result {
+        // SAFETY: The argument is readable.
+        to_result(unsafe { bindings::ckpt_task_add_timer(timer) })
     }
 
     /// Registers things with the kernel.
@@ -1033,9 +1469,100 @@ pub(crate) mod current {
     /// # Errors
     ///
     /// `EINVAL`.
-    pub(crate) fn set_thread(thread: &Thread) -> Result {
+    pub(crate) fn register(registered: &Registered) -> Result {
         // SAFETY: The argument is readable.
-        to_result(unsafe { bindings::ckpt_task_set_thread(thread) })
+        to_result(unsafe { bindings::ckpt_task_set_thread(registered) })
+    }
+}
+
+/// What a new task shares with the one that makes it.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Shares {
+    /// It is another thread of the same process.
+    pub(crate) process: bool,
+    /// They have one table of open files.
+    pub(crate) files: bool,
+    /// They are at the same place in the file system.
+    pub(crate) fs: bool,
+    /// They have the same parent.
+    pub(crate) parent: bool,
+}
+
+/// Who leads a process group or a session: a number, and the new process that has it. If there is
+/// none, it is that of a process that is gone.
+pub(crate) type Lead<'a> = (i32, Option<&'a Task>);
+
+/// New processes, and the groups and sessions that they get.
+pub(crate) struct Groups<'a> {
+    groups: KVVec<bindings::ckpt_group>,
+    /// The numbers of processes that are gone.
+    ghosts: KVec<(i32, Ghost)>,
+    tasks: PhantomData<&'a Task>,
+}
+
+/// The number of a process that is gone, and which nobody got.
+struct Ghost(NonNull<bindings::pid>);
+
+impl Drop for Ghost {
+    fn drop(&mut self) {
+        // SAFETY: Nobody has got it.
+        unsafe { bindings::ckpt_pid_free(self.0.as_ptr()) };
+    }
+}
+
+impl<'a> Groups<'a> {
+    /// No processes.
+    pub(crate) const fn new() -> Self {
+        Self {
+            groups: KVVec::new(),
+            ghosts: KVec::new(),
+            tasks: PhantomData,
+        }
+    }
+
+    /// Adds a process.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST` if another one has the number of one that is gone, `EINVAL`, `ENOMEM`.
+    pub(crate) fn add(&mut self, task: &'a Task, pgrp: Lead<'a>, session: Lead<'a>) -> Result {
+        let group = bindings::ckpt_group {
+            task: task.as_ptr(),
+            pgrp: self.pid(pgrp)?,
+            session: self.pid(session)?,
+        };
+        Ok(self.groups.push(group, GFP_KERNEL)?)
+    }
+
+    fn pid(&mut self, (number, process): Lead<'a>) -> Result<*mut bindings::pid> {
+        if let Some(process) = process {
+            // SAFETY: There is a reference.
+            return Ok(unsafe { bindings::ckpt_pid_of(process.as_ptr()) });
+        }
+        if let Some((_, ghost)) = self.ghosts.iter().find(|(known, _)| *known == number) {
+            return Ok(ghost.0.as_ptr());
+        }
+        self.ghosts.reserve(1, GFP_KERNEL)?;
+        // SAFETY: No requirements.
+        let pid = from_err_ptr(unsafe { bindings::ckpt_pid_new(number) })?;
+        let ghost = Ghost(NonNull::new(pid).ok_or(ENOMEM)?);
+        self.ghosts.push((number, ghost), GFP_KERNEL)?;
+        Ok(pid)
+    }
+
+    /// Puts them into their groups and sessions.
+    ///
+    /// # Errors
+    ///
+    /// `ESRCH` if one of them was killed; then nothing has changed.
+    pub(crate) fn set(mut self) -> Result {
+        // SAFETY: There are references to all tasks; each ghost is that of some process.
+        to_result(unsafe {
+            bindings::ckpt_groups_set(self.groups.as_mut_ptr(), self.groups.len())
+        })?;
+        // They belong to their processes now.
+        self.ghosts.into_iter().for_each(mem::forget);
+        Ok(())
     }
 }
 
@@ -1065,17 +1592,50 @@ impl Parking {
         Ok(Self(parking))
     }
 
-    /// Makes the task, as a child of the current one.
+    /// One for a task that ends by itself, with this status, when it has made its children and its
+    /// other threads.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn of_ended(status: u32) -> Result<Self> {
+        let parking = Self::new()?;
+        // SAFETY: By the invariant.
+        unsafe { bindings::ckpt_parking_end(parking.0.get(), status) };
+        Ok(parking)
+    }
+
+    /// Makes the task, as a child or a thread of the current one, in a cgroup or in that of the
+    /// current one.
     ///
     /// # Errors
     ///
     /// Those of clone3(2).
-    pub(crate) fn spawn(&self, what: Rebuild, pid: i32, cgroup: Option<i32>) -> Result {
+    pub(crate) fn spawn(
+        &self,
+        what: Rebuild,
+        pid: i32,
+        cgroup: Option<i32>,
+        shares: Shares,
+    ) -> Result {
         let arg = Arc::new(what, GFP_KERNEL)?.into_raw();
         let cgroup = cgroup.unwrap_or(-1);
+        let mut flags = 0;
+        for (share, flag) in [
+            (shares.process, bindings::ckpt_spawn_flags_CKPT_SPAWN_THREAD),
+            (shares.files, bindings::ckpt_spawn_flags_CKPT_SPAWN_FILES),
+            (shares.fs, bindings::ckpt_spawn_flags_CKPT_SPAWN_FS),
+            (shares.parent, bindings::ckpt_spawn_flags_CKPT_SPAWN_SIBLING),
+        ] {
+            if share {
+                flags |= flag;
+            }
+        }
         // SAFETY: The parking lives as long as `arg`, which has a reference to its owner. `arg`
         // goes to `ckpt_rebuild()`, and in the end to `ckpt_forget()`.
-        let ret = unsafe { bindings::ckpt_spawn(self.0.get(), arg.cast_mut().cast(), pid, cgroup) };
+        let ret = unsafe {
+            bindings::ckpt_spawn(self.0.get(), arg.cast_mut().cast(), pid, cgroup, flags)
+        };
         if ret < 0 {
             // SAFETY: There is no task that has it.
             drop(unsafe { Arc::from_raw(arg) });
@@ -1083,7 +1643,7 @@ impl Parking {
         to_result(ret)
     }
 
-    /// Waits until the task has rebuilt itself.
+    /// Waits until the task has rebuilt itself, or has ended as it should.
     ///
     /// # Errors
     ///
@@ -1091,6 +1651,16 @@ impl Parking {
     pub(crate) fn wait(&self) -> Result {
         // SAFETY: By the invariant.
         to_result(unsafe { bindings::ckpt_parking_wait(self.0.get()) })
+    }
+
+    /// The task, when it has rebuilt itself.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::wait`].
+    pub(crate) fn parked(&self) -> Result<ARef<Task>> {
+        self.wait()?;
+        self.task().ok_or(ESRCH)
     }
 
     /// The task, if there is one.
@@ -1126,9 +1696,9 @@ impl Parking {
     }
 
     /// Lets the task go on.
-    pub(crate) fn release(&self, exit_signal: i32) {
+    pub(crate) fn release(&self) {
         // SAFETY: By the invariant.
-        unsafe { bindings::ckpt_parking_release(self.0.get(), exit_signal) };
+        unsafe { bindings::ckpt_parking_release(self.0.get()) };
     }
 
     /// Ends the task.

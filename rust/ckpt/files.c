@@ -171,6 +171,63 @@ int ckpt_file_install(u32 fd, struct file *file, bool cloexec)
 	return replace_fd(fd, file, cloexec ? O_CLOEXEC : 0);
 }
 
+/* What tells the table of open files of a task from all others, and how many tasks have it. */
+u64 ckpt_files_key(struct task_struct *task, u32 *users)
+{
+	guard(task_lock)(task);
+	*users = task->files ? atomic_read(&task->files->count) : 0;
+	return (unsigned long)task->files;
+}
+
+/* Take the table of another task, which is parked. */
+int ckpt_files_share(struct task_struct *with)
+{
+	struct files_struct *files, *old;
+
+	scoped_guard(task_lock, with) {
+		files = with->files;
+		if (files)
+			atomic_inc(&files->count);
+	}
+	if (!files)
+		return -ESRCH;
+	scoped_guard(task_lock, current) {
+		old = current->files;
+		current->files = files;
+	}
+	put_files_struct(old);
+	return 0;
+}
+
+/* What tells where a task is in the file system from all others, and how many tasks share it. */
+u64 ckpt_fs_key(struct task_struct *task, u32 *users)
+{
+	guard(task_lock)(task);
+	*users = task->fs ? task->fs->users : 0;
+	return (unsigned long)task->fs;
+}
+
+/* Share that of another task, which is parked. */
+int ckpt_fs_share(struct task_struct *with)
+{
+	struct fs_struct *fs;
+
+	scoped_guard(task_lock, with) {
+		fs = with->fs;
+		if (fs) {
+			read_seqlock_excl(&fs->seq);
+			fs->users++;
+			read_sequnlock_excl(&fs->seq);
+		}
+	}
+	if (!fs)
+		return -ESRCH;
+	fs = switch_fs_struct(fs);
+	if (fs)
+		free_fs_struct(fs);
+	return 0;
+}
+
 /* Where a task is, as a file; its root has to be that of the caller. */
 struct file *ckpt_fs_cwd(struct task_struct *task, u32 *umask)
 {

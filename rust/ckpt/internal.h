@@ -22,6 +22,7 @@ struct file;
 struct iov_iter;
 struct mm_struct;
 struct page;
+struct pid;
 struct pipe_inode_info;
 struct vm_area_struct;
 
@@ -38,27 +39,59 @@ void ckpt_cgroup_kill(struct cgroup *cgrp);
 
 /* refuse.c: what is not supported */
 
-const char *ckpt_refuse_task(struct task_struct *task, u32 *from);
+const char *ckpt_refuse_task(struct task_struct *task, bool first, u32 *from);
 const char *ckpt_refuse_kind(struct file *file);
 const char *ckpt_refuse_file(struct file *file);
 
-/* task.c: what a task has besides its memory, files and registers */
+/* tree.c: which processes there are, and who belongs to whom */
 
-struct ckpt_ids {
+enum ckpt_process_flags {
+	CKPT_PROCESS_SUBREAPER = 1 << 0,
+	CKPT_PROCESS_CONTINUED = 1 << 1,	/* and its parent was not told yet */
+	CKPT_PROCESS_FLAGS = (1 << 2) - 1,
+};
+
+struct ckpt_process {
 	s32 pid;
 	s32 parent;
 	s32 pgrp;
 	s32 session;
 	s32 exit_signal;
-	u32 personality;
-	u64 timer_slack;
 	s32 oom_score_adj;
 	u32 dumpable;
-	u32 no_new_privs;
-	char comm[TASK_COMM_LEN];
+	u32 flags;
+	u32 stop;	/* the signal that has stopped it */
+	u32 stop_told;	/* the same, if its parent was not told yet */
 };
 
-struct ckpt_signals {
+/* A process, and the numbers that its group and its session get. */
+struct ckpt_group {
+	struct task_struct *task;
+	struct pid *pgrp;
+	struct pid *session;
+};
+
+struct task_struct *ckpt_task_leader(struct task_struct *task);
+s32 ckpt_task_tid(struct task_struct *task);
+bool ckpt_task_ended(struct task_struct *task);
+u32 ckpt_task_status(struct task_struct *task);
+long ckpt_children(struct task_struct *leader, struct task_struct **children,
+		   size_t size);
+long ckpt_members(s32 number, bool session);
+void ckpt_task_process(struct task_struct *task, struct ckpt_process *process);
+int ckpt_task_set_process(const struct ckpt_process *process);
+void ckpt_task_set_dumpable(u32 dumpable);
+struct pid *ckpt_pid_of(struct task_struct *task);
+struct pid *ckpt_pid_new(s32 number);
+void ckpt_pid_free(struct pid *pid);
+int ckpt_groups_set(struct ckpt_group *groups, size_t nr);
+
+/* signals.c */
+
+#define CKPT_SIGNALS	64
+#define CKPT_SIGINFO	48
+
+struct ckpt_mask {
 	u64 blocked;
 	u64 saved;
 	u64 stack;
@@ -74,6 +107,103 @@ struct ckpt_action {
 	u64 mask;
 };
 
+/* The first bytes of a siginfo_t, which the kernel uses. */
+struct ckpt_siginfo {
+	u64 words[CKPT_SIGINFO / 8];
+};
+
+void ckpt_task_mask(struct task_struct *task, struct ckpt_mask *mask);
+int ckpt_task_set_mask(const struct ckpt_mask *mask);
+int ckpt_task_actions(struct task_struct *task,
+		      struct ckpt_action actions[CKPT_SIGNALS]);
+int ckpt_task_set_actions(const struct ckpt_action actions[CKPT_SIGNALS]);
+long ckpt_task_pending(struct task_struct *task, bool shared,
+		       struct ckpt_siginfo *infos, size_t size);
+int ckpt_task_add_pending(bool shared, const struct ckpt_siginfo *info);
+int ckpt_task_stop(struct task_struct *task, u32 signal);
+void ckpt_task_stopped(struct task_struct *task, u32 told);
+bool ckpt_task_hush(struct task_struct *task);
+void ckpt_task_unhush(struct task_struct *task);
+
+/* timers.c */
+
+#define CKPT_ITIMERS	3
+
+/* In ns; 0 left if a timer is not set. */
+struct ckpt_itimers {
+	u64 left[CKPT_ITIMERS];
+	u64 interval[CKPT_ITIMERS];
+};
+
+int ckpt_task_itimers(struct task_struct *task, struct ckpt_itimers *timers);
+int ckpt_task_set_itimers(const struct ckpt_itimers *timers);
+
+enum ckpt_timer_flags {
+	CKPT_TIMER_QUEUED = 1 << 0,	/* its signal waits */
+	CKPT_TIMER_ABSOLUTE = 1 << 1,	/* @left is a time of the real-time clock */
+	CKPT_TIMER_FLAGS = (1 << 2) - 1,
+};
+
+/* A POSIX timer; times are in ns. */
+struct ckpt_timer {
+	s32 id;
+	s32 clock;
+	s32 notify;
+	s32 signal;
+	s32 thread;	/* who gets the signal; 0 is any */
+	u32 flags;
+	u64 value;
+	u64 left;
+	u64 interval;
+	s64 overrun;
+	s64 overrun_last;
+};
+
+size_t ckpt_task_timers(struct task_struct *task, struct ckpt_timer *timers,
+			size_t size);
+int ckpt_task_add_timer(const struct ckpt_timer *timer);
+
+/* creds.c: who a thread is, and what it may do */
+
+struct ckpt_cred {
+	u32 uid;
+	u32 euid;
+	u32 suid;
+	u32 fsuid;
+	u32 gid;
+	u32 egid;
+	u32 sgid;
+	u32 fsgid;
+	u32 securebits;
+	u64 inheritable;
+	u64 permitted;
+	u64 effective;
+	u64 bounding;
+	u64 ambient;
+};
+
+u64 ckpt_cred_key(struct task_struct *task);
+size_t ckpt_cred(struct task_struct *task, struct ckpt_cred *into, u32 *groups,
+		 size_t size);
+int ckpt_cred_set(const struct ckpt_cred *cred, const u32 *groups, size_t nr);
+
+/* task.c: what a thread has besides its memory, files and registers */
+
+struct ckpt_settings {
+	u32 personality;
+	u32 no_new_privs;
+	u64 timer_slack;
+	u32 death_signal;
+	char comm[TASK_COMM_LEN];
+	u32 policy;
+	s32 nice;
+	u32 priority;
+	u32 sched_flags;
+	u64 slice;
+	u32 io_priority;
+};
+
+/* What is in memory, and known to the kernel. */
 struct ckpt_thread {
 	u64 rseq;
 	u32 rseq_len;
@@ -106,7 +236,6 @@ struct ckpt_restart {
 	s64 left;
 };
 
-#define CKPT_SIGNALS	64
 #define CKPT_RLIMITS	16
 
 const char *ckpt_release(void);
@@ -116,14 +245,13 @@ bool ckpt_is_user(const struct cred *cred);
 int ckpt_task_may(struct task_struct *task);
 bool ckpt_task_settle(struct task_struct *task);
 bool ckpt_task_killed(struct task_struct *task);
-u32 ckpt_task_children(struct task_struct *task);
-void ckpt_task_ids(struct task_struct *task, struct ckpt_ids *ids);
-int ckpt_task_lead(void);
-int ckpt_task_set_ids(const struct ckpt_ids *ids);
-int ckpt_task_signals(struct task_struct *task, struct ckpt_signals *signals,
-		      struct ckpt_action actions[CKPT_SIGNALS]);
-int ckpt_task_set_signals(const struct ckpt_signals *signals,
-			  const struct ckpt_action actions[CKPT_SIGNALS]);
+void ckpt_task_settings(struct task_struct *task, struct ckpt_settings *settings);
+int ckpt_task_set_scheduling(const struct ckpt_settings *settings);
+int ckpt_task_set_settings(const struct ckpt_settings *settings);
+void ckpt_task_set_name(const char *name);
+void ckpt_task_set_death_signal(struct task_struct *task, u32 signal);
+size_t ckpt_task_affinity(struct task_struct *task, void *mask, size_t size);
+int ckpt_task_set_affinity(const void *mask, size_t size);
 void ckpt_task_thread(struct task_struct *task, struct ckpt_thread *thread);
 int ckpt_task_set_thread(const struct ckpt_thread *thread);
 int ckpt_task_restart(struct task_struct *task, struct ckpt_restart *restart);
@@ -201,6 +329,7 @@ struct ckpt_vma {
 };
 
 struct mm_struct *ckpt_mm_get(struct task_struct *task);
+struct mm_struct *ckpt_mm_snapshot(struct mm_struct *mm);
 void ckpt_mm_layout(struct mm_struct *mm, struct ckpt_layout *layout);
 size_t ckpt_mm_auxv(struct mm_struct *mm, void *buf, size_t size);
 struct file *ckpt_mm_exe(struct mm_struct *mm);
@@ -236,6 +365,7 @@ int ckpt_pages_scan(struct mm_struct *mm, u64 *from, u64 end,
 int ckpt_pages_file(struct file *file, u64 *from, struct page **pages,
 		    struct ckpt_run *run);
 int ckpt_pages_guard(struct mm_struct *mm, u64 *from, u64 end, u64 *start);
+int ckpt_page_to_file(struct page *page, struct file *file, u64 at);
 void ckpt_pages_put(struct page **pages, u32 nr);
 int ckpt_pages_fill(struct mm_struct *mm, u64 address, const void *buf,
 		    size_t size);
@@ -272,9 +402,13 @@ struct file *ckpt_file_shmem(u64 size);
 int ckpt_file_write(struct file *file, const void *buf, size_t size, u64 at);
 int ckpt_files_clear(void);
 int ckpt_file_install(u32 fd, struct file *file, bool cloexec);
+u64 ckpt_files_key(struct task_struct *task, u32 *users);
+int ckpt_files_share(struct task_struct *with);
 
 struct file *ckpt_fs_cwd(struct task_struct *task, u32 *umask);
 int ckpt_fs_set(struct file *cwd, u32 umask);
+u64 ckpt_fs_key(struct task_struct *task, u32 *users);
+int ckpt_fs_share(struct task_struct *with);
 
 long ckpt_image_read(struct file *file, void *buf, size_t size);
 
@@ -298,6 +432,17 @@ struct file *ckpt_deleted_content(struct file *file);
 struct file *ckpt_deleted_make(const char *path, const struct ckpt_deleted *state);
 int ckpt_deleted_finish(struct file *file, const struct ckpt_deleted *state);
 
+/* pipe.c: pipes, with what is in them */
+
+u64 ckpt_pipe_key(struct file *file, u32 *files);
+const char *ckpt_pipe_refuse(struct file *file);
+u32 ckpt_pipe_size(struct file *file);
+long ckpt_pipe_piece(struct file *file, u32 nr, void *buf, size_t size,
+		     bool *packet);
+struct file *ckpt_pipe_make(u32 size);
+int ckpt_pipe_add(struct file *file, const void *buf, size_t size, bool packet);
+struct file *ckpt_pipe_open(struct file *file, const struct ckpt_file *state);
+
 /* clocks.c: what the clocks of a container say */
 
 struct ckpt_clocks {
@@ -311,7 +456,15 @@ int ckpt_clocks_set(const struct ckpt_clocks *clocks);
 
 /* spawn.c: tasks that are being restored */
 
-/* A task on its way into user space, and who waits for it. */
+/* What a new task shares with the one that makes it, besides memory. */
+enum ckpt_spawn_flags {
+	CKPT_SPAWN_THREAD = 1 << 0,
+	CKPT_SPAWN_FILES = 1 << 1,
+	CKPT_SPAWN_FS = 1 << 2,
+	CKPT_SPAWN_SIBLING = 1 << 3,	/* it has the same parent */
+};
+
+/* A task on its way into user space, or to its end, and who waits for it. */
 struct ckpt_parking {
 	struct callback_head work;
 	struct completion begun;
@@ -321,17 +474,22 @@ struct ckpt_parking {
 	void *arg;
 	int pid;
 	int result;
+	bool ends;
+	u32 status;
 };
 
 u64 ckpt_signals_block(void);
 void ckpt_signals_unblock(u64 before);
-int ckpt_spawn(struct ckpt_parking *parking, void *arg, int pid, int cgroup);
+int ckpt_spawn(struct ckpt_parking *parking, void *arg, int pid, int cgroup,
+	       u32 flags);
 void ckpt_parking_init(struct ckpt_parking *parking);
+void ckpt_parking_end(struct ckpt_parking *parking, u32 status);
 void ckpt_parking_destroy(struct ckpt_parking *parking);
 int ckpt_parking_wait(struct ckpt_parking *parking);
-void ckpt_parking_release(struct ckpt_parking *parking, int exit_signal);
+void ckpt_parking_release(struct ckpt_parking *parking);
 void ckpt_parking_kill(struct ckpt_parking *parking);
 void ckpt_parking_bury(struct ckpt_parking *parking, bool child);
+void ckpt_task_set_exit_signal(struct task_struct *task, int signal);
 
 /* Implemented in Rust: rebuilds the current task. */
 int ckpt_rebuild(void *arg);

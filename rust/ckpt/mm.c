@@ -62,6 +62,12 @@ struct mm_struct *ckpt_mm_get(struct task_struct *task)
 	return get_task_mm(task);
 }
 
+/* A copy that stays as it is, with a reference, or NULL; what children do not get is not in it. */
+struct mm_struct *ckpt_mm_snapshot(struct mm_struct *mm)
+{
+	return mm_snapshot(mm);
+}
+
 void ckpt_mm_layout(struct mm_struct *mm, struct ckpt_layout *layout)
 {
 	mmap_read_lock(mm);

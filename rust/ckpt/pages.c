@@ -326,6 +326,16 @@ int ckpt_pages_guard(struct mm_struct *mm, u64 *from, u64 end, u64 *start)
 	return run.nr ? 1 : 0;
 }
 
+/* Write a page to a place in a file. */
+int ckpt_page_to_file(struct page *page, struct file *file, u64 at)
+{
+	void *from = kmap_local_page(page);
+	int ret = ckpt_file_write(file, from, PAGE_SIZE, at);
+
+	kunmap_local(from);
+	return ret;
+}
+
 void ckpt_pages_put(struct page **pages, u32 nr)
 {
 	while (nr)

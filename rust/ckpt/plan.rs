@@ -8,19 +8,25 @@ use crate::{
         self,
         Action,
         Clocks,
+        Cred,
         Deleted,
         FileState,
-        Ids,
+        Itimers,
         Layout,
+        Mask,
         Name,
         Parking,
+        Registered,
         Restart,
-        Signals,
-        Thread,
+        Settings,
+        Siginfo,
+        Timer,
         PAGE_SIZE,
         PATH_MAX,
+        PROCESS_FLAGS,
         REGSETS,
         RLIMITS,
+        SIGINFO,
         SIGNALS, //
     },
     image::{
@@ -33,6 +39,7 @@ use crate::{
     },
     why::Why, //
 };
+use core::ops::Range;
 use kernel::{
     alloc::AllocError,
     prelude::*, //
@@ -41,15 +48,23 @@ use kernel::{
 /// The most objects, and mappings, and descriptors.
 const MOST: usize = 1 << 16;
 
-/// The most tasks.
-const TASKS: usize = 1024;
+/// The most processes, and threads.
+const TASKS: usize = 4096;
+
+/// The most signals that wait.
+const SIGNALS_MOST: usize = 1 << 16;
+
+/// The largest mask of processors, in bytes.
+const AFFINITY: usize = 1024;
 
 /// An object.
 pub(crate) enum Object {
     /// An open file, by its path, which ends with a zero.
     File(KVec<u8>, FileState),
-    /// An open file that was deleted, by the index of that.
+    /// An open file that was deleted, or an end of a pipe, by the index of that.
     Open(usize, FileState),
+    /// A pipe.
+    Pipe(Pipe),
     /// A deleted file, by the path that it had, which ends with a zero.
     Deleted(KVec<u8>, Deleted),
     /// A file that is handed in, by its name.
@@ -58,6 +73,12 @@ pub(crate) enum Object {
     Shm(u64),
     /// An address space, by its place among them.
     Mm(usize),
+    /// A table of descriptors, likewise.
+    Files(usize),
+    /// A place in the file system: the working directory, and the umask.
+    Fs(Fs),
+    /// Credentials, and supplementary groups.
+    Cred(Cred, KVec<u32>),
 }
 
 /// An address space.
@@ -72,7 +93,7 @@ pub(crate) struct Mm {
     pub(crate) vmas: KVVec<Vma>,
     /// Its guard pages: the first address, and the one behind the last.
     pub(crate) guards: KVVec<(u64, u64)>,
-    /// Whether a task has it.
+    /// Whether a process has it.
     taken: bool,
 }
 
@@ -94,41 +115,91 @@ pub(crate) struct Vma {
     pub(crate) name: Name,
 }
 
-/// A task.
-pub(crate) struct Task {
-    /// The index of its parent.
-    pub(crate) parent: Option<usize>,
-    /// Its address space, by its place among them.
-    pub(crate) mm: usize,
-    /// Its numbers and settings.
-    pub(crate) ids: Ids,
-    /// How it takes signals.
-    pub(crate) signals: Signals,
-    /// What the signals do.
-    pub(crate) actions: KBox<[Action; SIGNALS]>,
-    /// What it has registered.
-    pub(crate) thread: Thread,
-    /// The call that it goes on with.
-    pub(crate) restart: Restart,
-    /// Its resource limits.
-    pub(crate) rlimits: [u64; RLIMITS],
-    /// Its working directory and its umask.
-    pub(crate) fs: Option<(usize, u32)>,
-    /// Its descriptors: the number, whether execve(2) closes it, and the file.
-    pub(crate) fds: KVec<(u32, bool, usize)>,
-    /// Its registers, by set.
-    pub(crate) regs: KVec<(u32, KVec<u8>)>,
-    /// Where it waits when it is there.
-    pub(crate) parking: Parking,
-    /// Which of its records came.
-    seen: Seen,
+/// A pipe.
+pub(crate) struct Pipe {
+    /// How much fits into it, in bytes.
+    pub(crate) size: u32,
+    /// What is in it, and whether that is a packet.
+    pub(crate) pieces: KVVec<(KVec<u8>, bool)>,
 }
 
+/// A table of descriptors.
 #[derive(Default)]
-struct Seen {
-    signals: bool,
-    thread: bool,
-    rlimits: bool,
+pub(crate) struct Files {
+    /// The number, whether execve(2) closes it, and the file.
+    pub(crate) fds: KVVec<(u32, bool, usize)>,
+    /// The first thread that has it, which makes it.
+    pub(crate) owner: Option<usize>,
+}
+
+/// A place in the file system.
+pub(crate) struct Fs {
+    /// The working directory.
+    pub(crate) cwd: usize,
+    /// The umask.
+    pub(crate) umask: u32,
+    /// The first thread that is there.
+    pub(crate) owner: Option<usize>,
+}
+
+/// A process.
+pub(crate) struct Process {
+    /// The index of its parent.
+    pub(crate) parent: Option<usize>,
+    /// Its address space, by its place among them; none if it has ended.
+    pub(crate) mm: Option<usize>,
+    /// Its state.
+    pub(crate) state: ffi::Process,
+    /// What the signals do.
+    pub(crate) actions: Option<KBox<[Action; SIGNALS]>>,
+    /// Its resource limits.
+    pub(crate) rlimits: Option<[u64; RLIMITS]>,
+    /// Its interval timers.
+    pub(crate) itimers: Option<Itimers>,
+    /// Its POSIX timers.
+    pub(crate) timers: KVVec<Timer>,
+    /// The signals that wait for any of its threads.
+    pub(crate) pending: KVec<Siginfo>,
+    /// The indices of its threads; the first is that with its number.
+    pub(crate) threads: Range<usize>,
+}
+
+/// A thread.
+pub(crate) struct Thread {
+    /// The index of its process.
+    pub(crate) process: usize,
+    /// Its number.
+    pub(crate) tid: i32,
+    /// What it has, unless it has ended.
+    pub(crate) life: Option<Life>,
+    /// Its name, filled up with zeros.
+    pub(crate) comm: [u8; 16],
+    /// Where it waits when it is there.
+    pub(crate) parking: Parking,
+}
+
+/// What a thread has that has not ended.
+pub(crate) struct Life {
+    /// Its descriptors, by their place among those.
+    pub(crate) files: usize,
+    /// The object of its place in the file system.
+    pub(crate) fs: usize,
+    /// The object of its credentials.
+    pub(crate) cred: usize,
+    /// Its settings.
+    pub(crate) settings: Settings,
+    /// The processors that it may use.
+    pub(crate) affinity: KVec<u8>,
+    /// Which signals it blocks.
+    pub(crate) mask: Mask,
+    /// What it has registered.
+    pub(crate) registered: Registered,
+    /// The call that it goes on with.
+    pub(crate) restart: Restart,
+    /// Its registers, by set.
+    pub(crate) regs: KVec<(u32, KVec<u8>)>,
+    /// The signals that wait for it.
+    pub(crate) pending: KVec<Siginfo>,
 }
 
 /// Everything that an image has, but for the content of memory.
@@ -137,9 +208,13 @@ pub(crate) struct Plan {
     /// By their numbers, less one.
     pub(crate) objects: KVVec<Object>,
     /// Parents first.
-    pub(crate) tasks: KVec<Task>,
+    pub(crate) processes: KVec<Process>,
+    /// In the order of their processes.
+    pub(crate) threads: KVVec<Thread>,
     /// Address spaces.
     pub(crate) mms: KVec<Mm>,
+    /// Tables of descriptors.
+    pub(crate) files: KVec<Files>,
     /// What the clocks say.
     pub(crate) clocks: Option<Clocks>,
 }
@@ -196,8 +271,8 @@ impl Plan {
     ///
     /// `EBADMSG`, `EOPNOTSUPP`.
     pub(crate) fn finish(&self, why: &mut Why) -> Result {
-        if self.tasks.is_empty() {
-            why.say(fmt!("an image without tasks"));
+        if self.processes.is_empty() {
+            why.say(fmt!("an image without processes"));
             return Err(EBADMSG);
         }
         if self.clocks.is_none() {
@@ -210,26 +285,82 @@ impl Plan {
             why.say(fmt!("an image of a kernel with another vDSO"));
             return Err(EOPNOTSUPP);
         }
-        for task in &self.tasks {
-            let Seen {
-                signals,
-                thread,
-                rlimits,
-            } = task.seen;
+        for process in &self.processes {
+            let pid = process.state.pid;
+            let mut threads = self.threads_of(process);
+            let alive = threads.clone().any(|thread| thread.life.is_some());
+            let first = threads.next().map_or(0, |thread| thread.tid);
+            let has = |what: bool| what == alive;
+            if first != pid || !alive && threads.next().is_some() {
+                why.say(fmt!("pid {pid}: not the threads of a process"));
+                return Err(EBADMSG);
+            }
+            if ![
+                process.mm.is_some(),
+                process.actions.is_some(),
+                process.rlimits.is_some(),
+                process.itimers.is_some(),
+            ]
+            .into_iter()
+            .all(has)
+            {
+                why.say(fmt!("pid {pid}: a record is missing, or is one too many"));
+                return Err(EBADMSG);
+            }
+            // Whoever has ended has no children, and nobody stops it.
+            let idle = process.state.stop == 0
+                && process.pending.is_empty()
+                && process.timers.is_empty();
+            if !alive && !idle || process.parent.is_none() && !alive {
+                why.say(fmt!("pid {pid}: it has ended, and yet it has not"));
+                return Err(EBADMSG);
+            }
+        }
+        if self.tids_clash()? {
+            why.say(fmt!("a number of two threads"));
+            return Err(EBADMSG);
+        }
+        for thread in &self.threads {
+            let Some(life) = &thread.life else {
+                continue;
+            };
+            let tid = thread.tid;
             let regs = REGSETS
                 .iter()
-                .all(|note| task.regs.iter().any(|(n, _)| n == note));
-            if !(signals && thread && rlimits && regs && task.fs.is_some()) {
-                why.say(fmt!("pid {}: a record is missing", task.ids.pid));
+                .all(|note| life.regs.iter().any(|(n, _)| n == note));
+            if !regs {
+                why.say(fmt!("pid {tid}: registers are missing"));
                 return Err(EBADMSG);
             }
             let fits = |(note, set): &(u32, KVec<u8>)| set.len() == ffi::regs_size(*note);
-            if !task.regs.iter().all(fits) {
-                why.say(fmt!("pid {}: registers of another processor", task.ids.pid));
+            if !life.regs.iter().all(fits) {
+                why.say(fmt!("pid {tid}: registers of another processor"));
                 return Err(EOPNOTSUPP);
             }
         }
         Ok(())
+    }
+
+    /// Whether two threads have the same number.
+    fn tids_clash(&self) -> Result<bool> {
+        let mut tids = KVVec::with_capacity(self.threads.len(), GFP_KERNEL)?;
+        for thread in &self.threads {
+            tids.push(thread.tid, GFP_KERNEL)?;
+        }
+        tids.sort_unstable();
+        Ok(tids.array_windows().any(|[tid, next]| tid == next))
+    }
+
+    /// The threads of a process, that with its number first.
+    pub(crate) fn threads_of(&self, process: &Process) -> core::slice::Iter<'_, Thread> {
+        let threads = self.threads.get(process.threads.clone());
+        threads.unwrap_or_default().iter()
+    }
+
+    /// The process of a number.
+    pub(crate) fn process(&self, pid: i32) -> Option<&Process> {
+        let of = |process: &&Process| process.state.pid == pid;
+        self.processes.iter().find(of)
     }
 
     /// The address space that a frame belongs to, or the shared memory object.
@@ -279,6 +410,15 @@ impl Plan {
                 name.extend_from_slice(record.tail, GFP_KERNEL)?;
                 self.define(body.id, Object::External(name))
             }
+            Type::Pipe => {
+                let body: image::Pipe = record.body()?;
+                let pipe = Pipe {
+                    size: body.size.get(),
+                    pieces: KVVec::new(),
+                };
+                self.define(body.id, Object::Pipe(pipe))
+            }
+            Type::Piece => self.take_piece(record),
             Type::Clocks => {
                 let body: image::Clocks = record.body()?;
                 if self.clocks.is_some() {
@@ -305,61 +445,84 @@ impl Plan {
             }
             Type::Mm => self.take_mm(record),
             Type::Vma => self.take_vma(record),
-            Type::Task => self.take_task(record),
-            Type::Signals => self.take_signals(record),
-            Type::Thread => self.take_thread(record),
-            Type::Rlimits => {
-                let _: image::Rlimits = record.body()?;
-                let task = last(&mut self.tasks)?;
-                let mut words = record.tail.chunks_exact(8);
-                if record.tail.len() != 8 * RLIMITS || task.seen.rlimits {
-                    return Err(Refusal::What("not one limit for each resource"));
-                }
-                for (limit, word) in task.rlimits.iter_mut().zip(&mut words) {
-                    *limit = word.try_into().map_or(0, u64::from_le_bytes);
-                }
-                task.seen.rlimits = true;
-                Ok(())
-            }
-            Type::Fs => {
-                let body: image::Fs = record.body()?;
-                let cwd = self.file(body.cwd)?;
-                let task = last(&mut self.tasks)?;
-                if task.fs.is_some() {
-                    return Err(Refusal::What("a working directory twice"));
-                }
-                task.fs = Some((cwd, body.umask.get()));
-                Ok(())
+            Type::Files => {
+                let body: image::Files = record.body()?;
+                zero(body.reserved.get())?;
+                self.define(body.id, Object::Files(self.files.len()))?;
+                Ok(self.files.push(Files::default(), GFP_KERNEL)?)
             }
             Type::Fd => {
                 let body: image::Fd = record.body()?;
                 zero(body.reserved.get())?;
                 let file = self.file(body.file)?;
-                let task = last(&mut self.tasks)?;
                 let fd = body.fd.get();
-                if body.flags.get() > 1 || task.fds.len() == MOST {
+                let files = self.files.last_mut();
+                let files = files.ok_or(Refusal::What("a descriptor of no table"))?;
+                if body.flags.get() > 1 || files.fds.len() == MOST {
                     return Err(Refusal::What(
                         "a descriptor with unknown flags, or too many",
                     ));
                 }
-                if task.fds.last().is_some_and(|(before, ..)| *before >= fd) {
+                if files.fds.last().is_some_and(|(before, ..)| *before >= fd) {
                     return Err(Refusal::What("descriptors out of order"));
                 }
                 let entry = (fd, body.flags.get() == 1, file);
-                Ok(task.fds.push(entry, GFP_KERNEL)?)
+                Ok(files.fds.push(entry, GFP_KERNEL)?)
             }
+            Type::Fs => {
+                let body: image::Fs = record.body()?;
+                zero(body.reserved.get())?;
+                let fs = Fs {
+                    cwd: self.file(body.cwd)?,
+                    umask: body.umask.get(),
+                    owner: None,
+                };
+                self.define(body.id, Object::Fs(fs))
+            }
+            Type::Cred => self.take_cred(record),
+            Type::Process => self.take_process(record),
+            Type::Actions => self.take_actions(record),
+            Type::Rlimits => {
+                let _: image::Rlimits = record.body()?;
+                let process = last(&mut self.processes)?;
+                let mut words = record.tail.chunks_exact(8);
+                if record.tail.len() != 8 * RLIMITS || process.rlimits.is_some() {
+                    return Err(Refusal::What("not one limit for each resource"));
+                }
+                let mut limits = [0; RLIMITS];
+                for (limit, word) in limits.iter_mut().zip(&mut words) {
+                    *limit = word.try_into().map_or(0, u64::from_le_bytes);
+                }
+                process.rlimits = Some(limits);
+                Ok(())
+            }
+            Type::Itimers => {
+                let body: image::Itimers = record.body()?;
+                let process = last(&mut self.processes)?;
+                let timers = Itimers {
+                    left: body.left.map(|time| time.get()),
+                    interval: body.interval.map(|time| time.get()),
+                };
+                match process.itimers.replace(timers) {
+                    None => Ok(()),
+                    Some(_) => Err(Refusal::What("timers twice")),
+                }
+            }
+            Type::Timer => self.take_timer(record),
+            Type::Thread => self.take_thread(record),
             Type::Regs => {
                 let body: image::Regs = record.body()?;
                 zero(body.reserved.get())?;
-                let task = last(&mut self.tasks)?;
+                let life = self.life()?;
                 let note = body.note.get();
-                if !REGSETS.contains(&note) || task.regs.iter().any(|(seen, _)| *seen == note) {
+                if !REGSETS.contains(&note) || life.regs.iter().any(|(seen, _)| *seen == note) {
                     return Err(Refusal::What("unknown registers, or the same once more"));
                 }
                 let mut set = KVec::new();
                 set.extend_from_slice(record.tail, GFP_KERNEL)?;
-                Ok(task.regs.push((note, set), GFP_KERNEL)?)
+                Ok(life.regs.push((note, set), GFP_KERNEL)?)
             }
+            Type::Pending => self.take_pending(record),
             _ => Ok(()),
         }
     }
@@ -374,20 +537,33 @@ impl Plan {
             mode: body.mode.get(),
             rdev: body.rdev.get(),
         };
-        let object = match self.index(body.deleted)? {
+        let object = match self.index(body.of)? {
             None => Object::File(path(record.tail)?, state),
             Some(_) if !record.tail.is_empty() => {
-                return Err(Refusal::What("a deleted file with a path"));
+                return Err(Refusal::What("a file with a path that can have none"));
             }
-            Some(index) if matches!(self.objects.get(index), Some(Object::Deleted(..))) => {
-                Object::Open(index, state)
-            }
-            Some(_) => {
-                let number = body.deleted.number();
-                return Err(Refusal::Malformed(Malformed::ObjectKind(number)));
-            }
+            Some(index) => match self.objects.get(index) {
+                Some(Object::Deleted(..) | Object::Pipe(_)) => Object::Open(index, state),
+                _ => return Err(Refusal::Malformed(Malformed::ObjectKind(body.of.number()))),
+            },
         };
         self.define(body.id, object)
+    }
+
+    fn take_piece(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
+        let body: image::Piece = record.body()?;
+        zero(body.reserved.get())?;
+        let Some(Object::Pipe(pipe)) = self.objects.last_mut() else {
+            return Err(Refusal::What("what is in a pipe, without that"));
+        };
+        // What is more than that does not fit.
+        if body.packet.get() > 1 || record.tail.is_empty() || pipe.pieces.len() == MOST {
+            return Err(Refusal::What("nothing in a pipe, or too much"));
+        }
+        let mut bytes = KVec::new();
+        bytes.extend_from_slice(record.tail, GFP_KERNEL)?;
+        let piece = (bytes, body.packet.get() == 1);
+        Ok(pipe.pieces.push(piece, GFP_KERNEL)?)
     }
 
     fn take_deleted(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
@@ -501,88 +677,114 @@ impl Plan {
         }
     }
 
-    fn take_task(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
-        let body: image::Task = record.body()?;
+    fn take_process(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
+        let body: image::Process = record.body()?;
         zero(body.reserved.get())?;
+        let count = self.processes.len();
         // CAST: `TASKS` is small.
-        if body.number.get() as usize != self.tasks.len() + 1 || self.tasks.len() == TASKS {
-            return Err(Refusal::What("a task out of order, or too many"));
+        if body.number.get() as usize != count + 1 || count == TASKS {
+            return Err(Refusal::What("a process out of order, or too many"));
         }
         // CAST: As above.
         let parent = (body.parent.get() as usize).checked_sub(1);
-        if parent.is_some_and(|parent| parent >= self.tasks.len())
-            || parent.is_none() != self.tasks.is_empty()
-        {
-            return Err(Refusal::What("a task without its parent"));
+        if count == 0 && parent.is_some() || parent.is_some_and(|parent| parent >= count) {
+            return Err(Refusal::What("a process without its parent"));
         }
-        let mm = match self.memory(body.mm) {
-            Some((_, Object::Mm(mm))) => *mm,
+        let ended = |parent: &Process| parent.mm.is_none();
+        if parent
+            .and_then(|parent| self.processes.get(parent))
+            .is_some_and(ended)
+        {
+            return Err(Refusal::What("a child of a process that has ended"));
+        }
+        let mm = match (body.mm, self.memory(body.mm)) {
+            (ObjectId::NONE, _) => None,
+            (_, Some((_, Object::Mm(mm)))) => Some(*mm),
             _ => return Err(Refusal::Malformed(Malformed::NoObject(body.mm.number()))),
         };
-        match self.mms.get_mut(mm) {
-            Some(mm) if !mm.taken => mm.taken = true,
-            _ => return Err(Refusal::What("an address space of two tasks")),
+        match mm.map(|mm| self.mms.get_mut(mm)) {
+            None => {}
+            Some(Some(mm)) if !mm.taken => mm.taken = true,
+            _ => return Err(Refusal::What("an address space of two processes")),
         }
         // CAST: Signed numbers are stored as they are.
-        let ids = Ids {
+        let state = ffi::Process {
             pid: body.pid.get() as i32,
             parent: 0,
             pgrp: body.pgrp.get() as i32,
             session: body.session.get() as i32,
             exit_signal: body.exit_signal.get() as i32,
-            personality: body.personality.get(),
-            timer_slack: body.timer_slack.get(),
             oom_score_adj: body.oom_score_adj.get() as i32,
             dumpable: body.dumpable.get(),
-            no_new_privs: body.no_new_privs.get(),
-            comm: body.comm,
+            flags: body.flags.get(),
+            stop: body.stop.get(),
+            stop_told: body.stop_told.get(),
         };
-        let own = ids.session == ids.pid && ids.pgrp == ids.pid;
-        let same = parent
-            .and_then(|parent| self.tasks.get(parent))
-            .is_some_and(|parent| (parent.ids.session, parent.ids.pgrp) == (ids.session, ids.pgrp));
-        if ids.pid <= 0 || !(own || same) {
-            return Err(Refusal::What("a process group that nobody leads"));
+        if [state.pid, state.pgrp, state.session]
+            .iter()
+            .any(|number| *number <= 0)
+        {
+            return Err(Refusal::What("a number that no process has"));
         }
-        if ids.comm.last() != Some(&0) {
-            return Err(Refusal::What("a name that is too long"));
+        // Who leads a session leads its own group.
+        if state.session == state.pid && state.pgrp != state.pid || state.flags & !PROCESS_FLAGS != 0
+        {
+            return Err(Refusal::What("a process that cannot be"));
         }
-        let task = Task {
+        let threads = self.threads.len()..self.threads.len();
+        let process = Process {
             parent,
             mm,
-            ids,
-            signals: Signals::default(),
-            actions: KBox::new([Action::default(); SIGNALS], GFP_KERNEL)?,
-            thread: Thread::default(),
-            restart: Restart::default(),
-            rlimits: [0; RLIMITS],
-            fs: None,
-            fds: KVec::new(),
-            regs: KVec::new(),
-            parking: Parking::new()?,
-            seen: Seen::default(),
+            state,
+            actions: None,
+            rlimits: None,
+            itimers: None,
+            timers: KVVec::new(),
+            pending: KVec::new(),
+            threads,
         };
-        Ok(self.tasks.push(task, GFP_KERNEL)?)
+        Ok(self.processes.push(process, GFP_KERNEL)?)
     }
 
-    fn take_signals(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
-        let body: image::Signals = record.body()?;
-        zero(body.reserved.get())?;
-        let task = last(&mut self.tasks)?;
+    fn take_cred(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
+        let body: image::Cred = record.body()?;
+        let words = record.tail.chunks_exact(4);
+        if !words.remainder().is_empty() {
+            return Err(Refusal::What("half a group"));
+        }
+        let mut groups = KVec::with_capacity(words.len(), GFP_KERNEL)?;
+        for word in words {
+            let group = word.try_into().map_or(0, u32::from_le_bytes);
+            groups.push(group, GFP_KERNEL)?;
+        }
+        let cred = Cred {
+            uid: body.uid.get(),
+            euid: body.euid.get(),
+            suid: body.suid.get(),
+            fsuid: body.fsuid.get(),
+            gid: body.gid.get(),
+            egid: body.egid.get(),
+            sgid: body.sgid.get(),
+            fsgid: body.fsgid.get(),
+            securebits: body.securebits.get(),
+            inheritable: body.inheritable.get(),
+            permitted: body.permitted.get(),
+            effective: body.effective.get(),
+            bounding: body.bounding.get(),
+            ambient: body.ambient.get(),
+        };
+        self.define(body.id, Object::Cred(cred, groups))
+    }
+
+    fn take_actions(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
+        let _: image::Actions = record.body()?;
+        let process = last(&mut self.processes)?;
         let size = size_of::<image::Action>();
-        if record.tail.len() != SIGNALS * size || task.seen.signals {
+        if record.tail.len() != SIGNALS * size || process.actions.is_some() {
             return Err(Refusal::What("not one action for each signal"));
         }
-        task.signals = Signals {
-            blocked: body.blocked.get(),
-            saved: body.saved.get(),
-            stack: body.stack.get(),
-            stack_size: body.stack_size.get(),
-            stack_flags: body.stack_flags.get(),
-            restore_saved: body.restore_saved.get(),
-        };
-        let actions = task.actions.iter_mut();
-        for (action, bytes) in actions.zip(record.tail.chunks_exact(size)) {
+        let mut actions = KBox::new([Action::default(); SIGNALS], GFP_KERNEL)?;
+        for (action, bytes) in actions.iter_mut().zip(record.tail.chunks_exact(size)) {
             if let Ok(stored) = image::Action::read_from_bytes(bytes) {
                 *action = Action {
                     handler: stored.handler.get(),
@@ -592,34 +794,171 @@ impl Plan {
                 };
             }
         }
-        task.seen.signals = true;
+        process.actions = Some(actions);
         Ok(())
+    }
+
+    fn take_timer(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
+        let body: image::Timer = record.body()?;
+        let process = last(&mut self.processes)?;
+        if process.timers.len() == MOST {
+            return Err(Refusal::What("too many timers"));
+        }
+        // CAST: Signed numbers are stored as they are.
+        let timer = Timer {
+            id: body.id.get() as i32,
+            clock: body.clock.get() as i32,
+            notify: body.notify.get() as i32,
+            signal: body.signal.get() as i32,
+            thread: body.thread.get() as i32,
+            flags: body.flags.get(),
+            value: body.value.get(),
+            left: body.left.get(),
+            interval: body.interval.get(),
+            overrun: body.overrun.get() as i64,
+            overrun_last: body.overrun_last.get() as i64,
+        };
+        Ok(process.timers.push(timer, GFP_KERNEL)?)
     }
 
     fn take_thread(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
         let body: image::Thread = record.body()?;
-        zero(body.reserved.get())?;
-        let task = last(&mut self.tasks)?;
-        if task.seen.thread {
-            return Err(Refusal::What("a thread twice"));
-        }
-        task.thread = Thread {
-            rseq: body.rseq.get(),
-            rseq_len: body.rseq_len.get(),
-            rseq_sig: body.rseq_sig.get(),
-            robust: body.robust.get(),
-            clear_tid: body.clear_tid.get(),
-        };
+        let index = self.threads.len();
         // CAST: A signed number is stored as it is.
-        task.restart = Restart {
-            kind: body.restart.get(),
-            clock: body.restart_clock.get(),
-            address: body.restart_address.get(),
-            count: body.restart_count.get(),
-            left: body.restart_left.get() as i64,
+        let tid = body.tid.get() as i32;
+        if tid <= 0 || index == TASKS {
+            return Err(Refusal::What("a number that no thread has, or too many"));
+        }
+        if body.comm.last() != Some(&0) {
+            return Err(Refusal::What("a name that is too long"));
+        }
+        let (life, parking) = match body.ended.get() {
+            0 => (Some(self.take_life(&body, record.tail)?), Parking::new()?),
+            1 => (None, Parking::of_ended(body.status.get())?),
+            _ => return Err(Refusal::What("a thread that has ended, and has not")),
         };
-        task.seen.thread = true;
-        Ok(())
+        let at = self.processes.len().wrapping_sub(1);
+        let process = last(&mut self.processes)?;
+        if life.is_none() && !process.threads.is_empty() {
+            return Err(Refusal::What("a thread that has ended, but leads nobody"));
+        }
+        process.threads.end += 1;
+        let thread = Thread {
+            process: at,
+            tid,
+            life,
+            comm: body.comm,
+            parking,
+        };
+        Ok(self.threads.push(thread, GFP_KERNEL)?)
+    }
+
+    fn take_life(&mut self, body: &image::Thread, affinity: &[u8]) -> Result<Life, Refusal> {
+        let index = self.threads.len();
+        let no = |id: ObjectId| Refusal::Malformed(Malformed::NoObject(id.number()));
+        let files = match self.memory(body.files) {
+            Some((_, Object::Files(files))) => *files,
+            _ => return Err(no(body.files)),
+        };
+        let fs = self.index(body.fs)?.ok_or_else(|| no(body.fs))?;
+        match self.objects.get_mut(fs) {
+            Some(Object::Fs(fs)) => fs.owner = fs.owner.or(Some(index)),
+            _ => return Err(no(body.fs)),
+        }
+        let cred = self.index(body.cred)?.ok_or_else(|| no(body.cred))?;
+        if !matches!(self.objects.get(cred), Some(Object::Cred(..))) {
+            return Err(no(body.cred));
+        }
+        if let Some(files) = self.files.get_mut(files) {
+            files.owner = files.owner.or(Some(index));
+        }
+        if affinity.len() > AFFINITY {
+            return Err(Refusal::What("too many processors"));
+        }
+        let mut cpus = KVec::new();
+        cpus.extend_from_slice(affinity, GFP_KERNEL)?;
+        Ok(Life {
+            files,
+            fs,
+            cred,
+            // CAST: Signed numbers are stored as they are.
+            settings: Settings {
+                personality: body.personality.get(),
+                no_new_privs: body.no_new_privs.get(),
+                timer_slack: body.timer_slack.get(),
+                death_signal: body.death_signal.get(),
+                comm: body.comm,
+                policy: body.policy.get(),
+                nice: body.nice.get() as i32,
+                priority: body.priority.get(),
+                sched_flags: body.sched_flags.get(),
+                slice: body.slice.get(),
+                io_priority: body.io_priority.get(),
+            },
+            affinity: cpus,
+            mask: Mask {
+                blocked: body.blocked.get(),
+                saved: body.saved.get(),
+                stack: body.stack.get(),
+                stack_size: body.stack_size.get(),
+                stack_flags: body.stack_flags.get(),
+                restore_saved: body.restore_saved.get(),
+            },
+            registered: Registered {
+                rseq: body.rseq.get(),
+                rseq_len: body.rseq_len.get(),
+                rseq_sig: body.rseq_sig.get(),
+                robust: body.robust.get(),
+                clear_tid: body.clear_tid.get(),
+            },
+            // CAST: As above.
+            restart: Restart {
+                kind: body.restart.get(),
+                clock: body.restart_clock.get(),
+                address: body.restart_address.get(),
+                count: body.restart_count.get(),
+                left: body.restart_left.get() as i64,
+            },
+            regs: KVec::new(),
+            pending: KVec::new(),
+        })
+    }
+
+    /// What the last thread of the last process has.
+    fn life(&mut self) -> Result<&mut Life, Refusal> {
+        let process = self.processes.len();
+        let thread = self.threads.last_mut();
+        thread
+            .filter(|thread| thread.process + 1 == process)
+            .and_then(|thread| thread.life.as_mut())
+            .ok_or(Refusal::What("a record of no thread"))
+    }
+
+    fn take_pending(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
+        let body: image::Pending = record.body()?;
+        zero(body.reserved.get())?;
+        if record.tail.len() != SIGINFO {
+            return Err(Refusal::What("a signal without what is known of it"));
+        }
+        let mut info = Siginfo::default();
+        for (word, bytes) in info.words.iter_mut().zip(record.tail.chunks_exact(8)) {
+            *word = bytes.try_into().map_or(0, u64::from_le_bytes);
+        }
+        let pending = match body.shared.get() {
+            0 => &mut self.life()?.pending,
+            1 => {
+                let process = last(&mut self.processes)?;
+                if process.mm.is_none() || !process.threads.is_empty() {
+                    return Err(Refusal::What("a signal for a process out of order"));
+                }
+                &mut process.pending
+            }
+            _ => return Err(Refusal::What("a signal for nobody")),
+        };
+        if pending.len() == SIGNALS_MOST {
+            return Err(Refusal::What("too many signals"));
+        }
+        Ok(pending.push(info, GFP_KERNEL)?)
     }
 }
 
@@ -648,6 +987,7 @@ fn path(path: &[u8]) -> Result<KVec<u8>, Refusal> {
     Ok(text)
 }
 
-fn last(tasks: &mut KVec<Task>) -> Result<&mut Task, Refusal> {
-    tasks.last_mut().ok_or(Refusal::What("a record of no task"))
+fn last(processes: &mut KVec<Process>) -> Result<&mut Process, Refusal> {
+    let none = Refusal::What("a record of no process");
+    processes.last_mut().ok_or(none)
 }

@@ -5,7 +5,14 @@
 use crate::{
     ffi::{
         current,
+        Shares,
         Vma, //
+    },
+    plan::{
+        Life,
+        Mm,
+        Object,
+        Process, //
     },
     restore::Restore, //
 };
@@ -18,44 +25,97 @@ use kernel::{
 pub(crate) struct Rebuild {
     /// What is restored.
     pub(crate) restore: Arc<Restore>,
-    /// The index of the task.
+    /// The index of the thread.
     pub(crate) index: usize,
 }
 
-/// Rebuilds the current task, which is new: children first, as long as there is little to inherit
-/// but the session and the clocks; then memory, files, and what depends on them; signals last.
+/// Rebuilds the current task, which is new.
 ///
 /// # Errors
 ///
 /// Whatever fails.
 pub(crate) fn rebuild(what: &Rebuild) -> Result {
+    let plan = &what.restore.plan;
+    let thread = plan.threads.get(what.index).ok_or(EINVAL)?;
+    let process = plan.processes.get(thread.process).ok_or(EINVAL)?;
+    if process.threads.start == what.index {
+        leader(what, process)?;
+    }
+    match &thread.life {
+        Some(life) => live(what, life),
+        None => {
+            current::set_name(&thread.comm);
+            Ok(())
+        }
+    }
+}
+
+/// What the first thread of a process does: children first, as long as there is little to inherit
+/// but the clocks; then what all threads have, memory last; then the other threads.
+fn leader(what: &Rebuild, process: &Process) -> Result {
     let restore = &what.restore;
     let plan = &restore.plan;
-    let task = plan.tasks.get(what.index).ok_or(EINVAL)?;
 
     current::close_files()?;
-    if task.ids.session == task.ids.pid {
-        current::lead()?;
-    }
-    if let (None, Some(clocks)) = (task.parent, &plan.clocks) {
+    if let (0, Some(clocks)) = (what.index, &plan.clocks) {
         current::set_clocks(clocks)?;
     }
-    for (index, child) in plan.tasks.iter().enumerate() {
-        if child.parent != Some(what.index) {
-            continue;
+    current::set_process(&process.state)?;
+    let thread = plan.threads.get(what.index).ok_or(EINVAL)?;
+    for (index, other) in plan.processes.iter().enumerate() {
+        // The first one makes those, too, whose parent is that of all.
+        let sibling = thread.process == 0 && index != 0 && other.parent.is_none();
+        if other.parent == Some(thread.process) || sibling {
+            let shares = Shares {
+                parent: sibling,
+                ..Shares::default()
+            };
+            what.spawn(other.threads.start, shares)?;
         }
-        let rebuild = Rebuild {
-            restore: restore.clone(),
-            index,
-        };
-        child.parking.spawn(rebuild, child.ids.pid, None)?;
     }
 
-    current::set_rlimits(&task.rlimits)?;
-    current::renew_mm()?;
-    current::set_ids(&task.ids)?;
+    let (Some(mm), Some(rlimits)) = (process.mm, &process.rlimits) else {
+        return Ok(());
+    };
+    current::set_rlimits(rlimits)?;
+    memory(restore, plan.mms.get(mm).ok_or(EINVAL)?)?;
+    if let Some(actions) = &process.actions {
+        current::set_actions(actions)?;
+    }
 
-    let mm = plan.mms.get(task.mm).ok_or(EINVAL)?;
+    // What the first thread has, and others share, they get from the start.
+    if let Some(life) = &thread.life {
+        what.files(life)?;
+        what.fs(life)?;
+    }
+    for index in process.threads.clone().skip(1) {
+        let mut shares = Shares {
+            process: true,
+            ..Shares::default()
+        };
+        let other = plan.threads.get(index).and_then(|thread| thread.life.as_ref());
+        if let (Some(life), Some(other)) = (&thread.life, other) {
+            shares.files = life.files == other.files;
+            shares.fs = life.fs == other.fs;
+        }
+        what.spawn(index, shares)?;
+    }
+    if let Some(timers) = &process.itimers {
+        current::set_itimers(timers)?;
+    }
+    for timer in &process.timers {
+        current::add_timer(timer)?;
+    }
+    // Nobody can be made by who has signals that wait.
+    for info in &process.pending {
+        current::add_pending(true, info)?;
+    }
+    Ok(())
+}
+
+/// Takes an address space.
+fn memory(restore: &Restore, mm: &Mm) -> Result {
+    current::renew_mm()?;
     for vma in &mm.vmas {
         let file = match vma.object {
             Some(object) => Some(restore.file(object)?.into()),
@@ -80,13 +140,79 @@ pub(crate) fn rebuild(what: &Rebuild) -> Result {
         Some(exe) => Some(restore.file(exe)?),
         None => None,
     };
-    current::set_layout(&mm.layout, &mm.auxv, exe)?;
+    current::set_layout(&mm.layout, &mm.auxv, exe)
+}
 
-    for (fd, cloexec, object) in &task.fds {
-        current::install(*fd, restore.file(*object)?, *cloexec)?;
+/// What a thread has for itself; signals last.
+fn live(what: &Rebuild, life: &Life) -> Result {
+    let plan = &what.restore.plan;
+    let thread = plan.threads.get(what.index).ok_or(EINVAL)?;
+    let process = plan.processes.get(thread.process).ok_or(EINVAL)?;
+    if process.threads.start != what.index {
+        let first = plan.threads.get(process.threads.start);
+        let first = first.and_then(|first| first.life.as_ref());
+        if first.is_none_or(|first| first.files != life.files) {
+            current::close_files()?;
+            what.files(life)?;
+        }
+        if first.is_none_or(|first| first.fs != life.fs) {
+            what.fs(life)?;
+        }
     }
-    let (cwd, umask) = task.fs.ok_or(EINVAL)?;
-    current::set_fs(restore.file(cwd)?, umask)?;
-    current::set_thread(&task.thread)?;
-    current::set_signals(&task.signals, &task.actions)
+    current::register(&life.registered)?;
+    current::set_scheduling(&life.settings)?;
+    current::set_affinity(&life.affinity)?;
+    // All that takes rights is done by now. This resets some of the settings.
+    if let Some(Object::Cred(cred, groups)) = plan.objects.get(life.cred) {
+        current::set_cred(cred, groups)?;
+    }
+    current::set_dumpable(process.state.dumpable);
+    current::set_settings(&life.settings)?;
+    for info in &life.pending {
+        current::add_pending(false, info)?;
+    }
+    current::set_mask(&life.mask)
+}
+
+impl Rebuild {
+    /// Makes another thread.
+    fn spawn(&self, index: usize, shares: Shares) -> Result {
+        let thread = self.restore.plan.threads.get(index).ok_or(EINVAL)?;
+        let rebuild = Rebuild {
+            restore: self.restore.clone(),
+            index,
+        };
+        thread.parking.spawn(rebuild, thread.tid, None, shares)
+    }
+
+    /// Takes the descriptors that a thread has, from the one that owns them unless it is this one.
+    /// Nobody waits for a later thread, so that all come to an end.
+    fn files(&self, life: &Life) -> Result {
+        let plan = &self.restore.plan;
+        let files = plan.files.get(life.files).ok_or(EINVAL)?;
+        match files.owner {
+            Some(owner) if owner != self.index => {
+                let owner = plan.threads.get(owner).ok_or(EINVAL)?;
+                current::share_files(&*owner.parking.parked()?)
+            }
+            _ => files.fds.iter().try_for_each(|(fd, cloexec, object)| {
+                current::install(*fd, self.restore.file(*object)?, *cloexec)
+            }),
+        }
+    }
+
+    /// Goes where a thread is in the file system, likewise.
+    fn fs(&self, life: &Life) -> Result {
+        let plan = &self.restore.plan;
+        let Some(Object::Fs(fs)) = plan.objects.get(life.fs) else {
+            return Err(EINVAL);
+        };
+        match fs.owner {
+            Some(owner) if owner != self.index => {
+                let owner = plan.threads.get(owner).ok_or(EINVAL)?;
+                current::share_fs(&*owner.parking.parked()?)
+            }
+            _ => current::set_fs(self.restore.file(fs.cwd)?, fs.umask),
+        }
+    }
 }

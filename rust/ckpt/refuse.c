@@ -10,7 +10,6 @@
 #include <linux/filelock.h>
 #include <linux/fs.h>
 #include <linux/fs_struct.h>
-#include <linux/iocontext.h>
 #include <linux/io_uring.h>
 #include <linux/kdev_t.h>
 #include <linux/landlock.h>
@@ -19,17 +18,14 @@
 #include <linux/mempolicy.h>
 #include <linux/nsproxy.h>
 #include <linux/pid_namespace.h>
+#include <linux/posix-timers.h>
 #include <linux/sched/jobctl.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/seccomp.h>
+#include <linux/sem.h>
 
 #include "internal.h"
-
-static bool threads(struct task_struct *task)
-{
-	return !thread_group_leader(task) || !thread_group_empty(task);
-}
 
 static bool of_the_kernel(struct task_struct *task)
 {
@@ -51,30 +47,9 @@ static bool shared_mm(struct task_struct *task)
 	return false;
 }
 
-static bool shared_files(struct task_struct *task)
-{
-	return task->files && atomic_read(&task->files->count) > 1;
-}
-
-static bool shared_fs(struct task_struct *task)
-{
-	return task->fs && task->fs->users > 1;
-}
-
 static bool shared_handlers(struct task_struct *task)
 {
-	return refcount_read(&task->sighand->count) > 1;
-}
-
-static bool zombies(struct task_struct *task)
-{
-	struct task_struct *child;
-
-	guard(read_lock)(&tasklist_lock);
-	list_for_each_entry(child, &task->children, sibling)
-		if (READ_ONCE(child->exit_state))
-			return true;
-	return false;
+	return refcount_read(&task->sighand->count) > get_nr_threads(task);
 }
 
 static bool traced(struct task_struct *task)
@@ -82,18 +57,10 @@ static bool traced(struct task_struct *task)
 	return task->ptrace || !list_empty(&task->ptraced);
 }
 
-static bool stopped(struct task_struct *task)
+/* Whoever is frozen has stopped before. */
+static bool stopping(struct task_struct *task)
 {
-	return task->jobctl & (JOBCTL_STOP_PENDING | JOBCTL_STOPPED) ||
-	       task->signal->flags & SIGNAL_STOP_STOPPED;
-}
-
-static bool pending(struct task_struct *task)
-{
-	return !list_empty(&task->pending.list) ||
-	       !list_empty(&task->signal->shared_pending.list) ||
-	       !sigisemptyset(&task->pending.signal) ||
-	       !sigisemptyset(&task->signal->shared_pending.signal);
+	return task->jobctl & JOBCTL_STOP_PENDING;
 }
 
 static bool vfork(struct task_struct *task)
@@ -101,17 +68,20 @@ static bool vfork(struct task_struct *task)
 	return task->vfork_done;
 }
 
-static bool posix_timers(struct task_struct *task)
+/* Which thread it is, a timer does not tell, and another process may be gone. */
+static bool timers_of_others(struct task_struct *task)
 {
-	return !hlist_empty(&task->signal->posix_timers);
-}
+	const struct k_itimer *timer;
 
-static bool itimers(struct task_struct *task)
-{
-	const struct signal_struct *signal = task->signal;
+	guard(rcu)();
+	hlist_for_each_entry_rcu(timer, &task->signal->posix_timers, list) {
+		const clockid_t clock = timer->it_clock;
 
-	return hrtimer_active(&signal->real_timer) || signal->it_real_incr ||
-	       signal->it[0].expires || signal->it[1].expires;
+		if (clock < 0 && ((clock & CLOCKFD_MASK) == CLOCKFD || CPUCLOCK_PID(clock) ||
+				  (CPUCLOCK_PERTHREAD(clock) && !thread_group_empty(task))))
+			return true;
+	}
+	return false;
 }
 
 static bool has_seccomp(struct task_struct *task)
@@ -148,14 +118,21 @@ static bool aio(struct task_struct *task)
 
 static bool scheduling(struct task_struct *task)
 {
-	return task->policy != current->policy ||
-	       task->static_prio != current->static_prio;
+	return task->policy > SCHED_IDLE;
 }
 
-static bool affinity(struct task_struct *task)
+#ifdef CONFIG_UCLAMP_TASK
+static bool utilization(struct task_struct *task)
 {
-	return !cpumask_equal(&task->cpus_mask, &current->cpus_mask);
+	return task->uclamp_req[UCLAMP_MIN].user_defined ||
+	       task->uclamp_req[UCLAMP_MAX].user_defined;
 }
+#else
+static bool utilization(struct task_struct *task)
+{
+	return false;
+}
+#endif
 
 static bool policy(struct task_struct *task)
 {
@@ -179,29 +156,6 @@ static bool perf(struct task_struct *task)
 {
 #ifdef CONFIG_PERF_EVENTS
 	return task->perf_event_ctxp;
-#else
-	return false;
-#endif
-}
-
-static bool undo(struct task_struct *task)
-{
-#ifdef CONFIG_SYSVIPC
-	return task->sysvsem.undo_list;
-#else
-	return false;
-#endif
-}
-
-static bool io_priority(struct task_struct *task)
-{
-#ifdef CONFIG_BLOCK
-	bool own;
-
-	task_lock(task);
-	own = task->io_context && task->io_context->ioprio;
-	task_unlock(task);
-	return own;
 #else
 	return false;
 #endif
@@ -246,16 +200,6 @@ static bool prctl_settings(struct task_struct *task)
 	       (task->atomic_flags ^ current->atomic_flags) & ~BIT(PFA_NO_NEW_PRIVS);
 }
 
-static bool parent_death(struct task_struct *task)
-{
-	return task->pdeath_signal;
-}
-
-static bool subreaper(struct task_struct *task)
-{
-	return task->signal->is_child_subreaper;
-}
-
 static bool terminal(struct task_struct *task)
 {
 	return task->signal->tty;
@@ -278,82 +222,70 @@ static bool namespaces(struct task_struct *task)
 	return differ || task_active_pid_ns(task) != task_active_pid_ns(current);
 }
 
-static bool credentials(struct task_struct *task)
+/* Numbers of users mean something else in another namespace. */
+static bool user_namespace(struct task_struct *task)
 {
-	const struct cred *mine = current_cred();
-	const struct cred *cred = get_task_cred(task);
-	bool differ;
+	guard(rcu)();
+	return __task_cred(task)->user_ns != current_user_ns();
+}
 
-	differ = cred->user_ns != mine->user_ns ||
+/* A new task takes the session's over from the caller. */
+static bool keyrings(struct task_struct *task)
+{
 #ifdef CONFIG_KEYS
-		 cred->thread_keyring || cred->process_keyring ||
-		 cred->session_keyring != mine->session_keyring ||
+	const struct cred *cred;
+
+	guard(rcu)();
+	cred = __task_cred(task);
+	return cred->thread_keyring || cred->process_keyring ||
+	       cred->session_keyring != current_cred()->session_keyring;
+#else
+	return false;
 #endif
-		 !uid_eq(cred->uid, mine->uid) || !uid_eq(cred->euid, mine->euid) ||
-		 !uid_eq(cred->suid, mine->suid) || !uid_eq(cred->fsuid, mine->fsuid) ||
-		 !gid_eq(cred->gid, mine->gid) || !gid_eq(cred->egid, mine->egid) ||
-		 !gid_eq(cred->sgid, mine->sgid) || !gid_eq(cred->fsgid, mine->fsgid) ||
-		 cred->securebits != mine->securebits ||
-		 memcmp(&cred->cap_effective, &mine->cap_effective, sizeof(kernel_cap_t)) ||
-		 memcmp(&cred->cap_permitted, &mine->cap_permitted, sizeof(kernel_cap_t)) ||
-		 memcmp(&cred->cap_inheritable, &mine->cap_inheritable, sizeof(kernel_cap_t)) ||
-		 memcmp(&cred->cap_ambient, &mine->cap_ambient, sizeof(kernel_cap_t)) ||
-		 memcmp(&cred->cap_bset, &mine->cap_bset, sizeof(kernel_cap_t)) ||
-		 cred->group_info->ngroups != mine->group_info->ngroups ||
-		 memcmp(cred->group_info->gid, mine->group_info->gid,
-			cred->group_info->ngroups * sizeof(kgid_t));
-	put_cred(cred);
-	return differ;
 }
 
 static const struct {
 	bool (*has)(struct task_struct *task);
 	const char *what;
+	bool common;	/* to all threads of a process */
 } refused[] = {
 	{ of_the_kernel, "a thread of the kernel" },
-	{ threads, "several threads" },
-	{ shared_mm, "an address space that is shared" },
-	{ shared_files, "a table of open files that is shared" },
-	{ shared_fs, "a working directory that is shared" },
-	{ shared_handlers, "signal handlers that are shared" },
-	{ zombies, "a child that ended and was not waited for" },
+	{ shared_mm, "an address space that is shared", true },
+	{ shared_handlers, "signal handlers that are shared", true },
 	{ traced, "a tracer" },
-	{ stopped, "a stop by a signal" },
-	{ pending, "pending signals" },
+	{ stopping, "a stop that is under way" },
 	{ vfork, "a parent that waits in vfork()" },
-	{ posix_timers, "POSIX timers" },
-	{ itimers, "interval timers" },
+	{ timers_of_others, "a timer for the time that a certain thread or process uses", true },
 	{ has_seccomp, "seccomp" },
 	{ has_io_uring, "io_uring" },
-	{ aio, "asynchronous I/O" },
-	{ scheduling, "a scheduling policy or priority of its own" },
-	{ affinity, "a CPU affinity of its own" },
+	{ aio, "asynchronous I/O", true },
+	{ scheduling, "a scheduling policy with a deadline, or of a program" },
+	{ utilization, "limits of its utilization" },
 	{ policy, "a memory policy" },
 	{ dispatch, "dispatch of system calls to user space" },
 	{ perf, "performance events" },
-	{ undo, "undo values of semaphores" },
-	{ io_priority, "an I/O priority of its own" },
-	{ memory_settings, "settings of its memory other than the caller's" },
-	{ membarrier, "a registration of membarrier" },
+	{ sem_has_undo, "undo values of semaphores" },
+	{ memory_settings, "settings of its memory other than the caller's", true },
+	{ membarrier, "a registration of membarrier", true },
 	{ prctl_settings, "settings of prctl other than the caller's" },
-	{ parent_death, "a signal for the death of its parent" },
-	{ subreaper, "being a subreaper" },
-	{ terminal, "a controlling terminal" },
+	{ terminal, "a controlling terminal", true },
 	{ namespaces, "namespaces other than the caller's" },
-	{ credentials, "credentials other than the caller's" },
+	{ user_namespace, "a user namespace other than the caller's" },
+	{ keyrings, "keyrings other than the caller's" },
 	{ landlock_confines, "a domain of Landlock" },
 };
 
 /*
  * The first thing of a task, from number *@from on, that cannot be saved; NULL
- * if there is none. Move *@from behind it.
+ * if there is none. Move *@from behind it. What all threads have is only said of
+ * the first.
  */
-const char *ckpt_refuse_task(struct task_struct *task, u32 *from)
+const char *ckpt_refuse_task(struct task_struct *task, bool first, u32 *from)
 {
 	while (*from < ARRAY_SIZE(refused)) {
 		u32 i = (*from)++;
 
-		if (refused[i].has(task))
+		if ((first || !refused[i].common) && refused[i].has(task))
 			return refused[i].what;
 	}
 	return (*from)++ == ARRAY_SIZE(refused) ? ckpt_arch_refuse(task) : NULL;
@@ -394,7 +326,7 @@ const char *ckpt_refuse_kind(struct file *file)
 	case S_IFBLK:
 		return "a block device";
 	case S_IFIFO:
-		return "a pipe";
+		return "a pipe with a name";
 	case S_IFSOCK:
 		return "a socket";
 	case S_IFCHR:
@@ -412,12 +344,16 @@ const char *ckpt_refuse_kind(struct file *file)
 /* Why an open file cannot be saved; NULL if it can. */
 const char *ckpt_refuse_file(struct file *file)
 {
-	const char *kind = ckpt_refuse_kind(file);
+	const char *kind;
+	u32 files;
 
-	if (kind)
-		return kind;
 	if (file_f_owner(file))
 		return "a file that sends signals";
+	if (ckpt_pipe_key(file, &files))
+		return ckpt_pipe_refuse(file);
+	kind = ckpt_refuse_kind(file);
+	if (kind)
+		return kind;
 	if (is_locked(file_inode(file)))
 		return "a file with locks";
 	return ckpt_deleted_key(file) ? ckpt_deleted_refuse(file) : NULL;

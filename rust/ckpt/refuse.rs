@@ -5,11 +5,17 @@
 use crate::{
     external::Open,
     ffi::{
+        self,
         Cgroup,
         FileExt as _,
         MmExt as _,
-        TaskExt as _,
+        TaskExt,
+        Vma,
         PATH_MAX, //
+    },
+    tree::{
+        Process,
+        Tree, //
     },
     why::Why, //
 };
@@ -17,100 +23,207 @@ use kernel::{
     fs::File,
     mm::MmWithUser,
     prelude::*,
-    sync::aref::ARef,
     task::Task, //
 };
 
-/// Looks at all tasks, and says of each object that cannot be saved which it is and why.
+/// Looks at all processes, and says of each object that cannot be saved which it is and why; in a
+/// `snapshot` they go on before their memory is saved.
 ///
 /// # Errors
 ///
 /// `EOPNOTSUPP` if there is one, `EPERM` if the caller may not look.
 pub(crate) fn check(
     cgroup: &Cgroup,
-    tasks: &[ARef<Task>],
+    tree: &Tree,
     open: &Open<'_>,
+    snapshot: bool,
     why: &mut Why,
 ) -> Result {
     let mut check = Check {
         buffer: KVec::from_elem(0, PATH_MAX, GFP_KERNEL)?,
         open,
+        tables: KVVec::new(),
+        places: KVVec::new(),
+        pipes: pipes(tree, open)?,
+        snapshot,
         refused: false,
         why,
     };
-    let Some(first) = tasks.first() else {
+    let Some(first) = tree.iter().find_map(Process::thread) else {
         check.why.say(fmt!("the cgroup has no tasks"));
         return Err(ESRCH);
     };
-    for task in tasks {
-        let pid = task.ids().pid;
-        if !cgroup.has(task) {
-            check.why.say(fmt!("pid {pid}: a cgroup below"));
-            check.refused = true;
+    for process in tree.iter() {
+        let pid = process.state.pid;
+        if process.strays > 0 {
+            check.refuse(fmt!("pid {pid}: a child outside of the container"));
         }
-        if task.clocks_differ(first) {
-            check
-                .why
-                .say(fmt!("pid {pid}: a time namespace of its own"));
-            check.refused = true;
+        for (nr, thread) in process.threads.iter().enumerate() {
+            if !cgroup.has(thread) {
+                check.refuse(fmt!("pid {}: a cgroup below", thread.tid()));
+            }
+            if thread.clocks_differ(first) {
+                check.refuse(fmt!("pid {}: a time namespace of its own", thread.tid()));
+            }
+            check.thread(thread, nr == 0)?;
         }
-        let children = tasks.iter().filter(|task| task.ids().parent == pid);
-        // CAST: There are few tasks.
-        if task.children() > children.count() as u32 {
-            check
-                .why
-                .say(fmt!("pid {pid}: a child outside of the container"));
-            check.refused = true;
+        if let Some(mm) = process.thread().and_then(|thread| TaskExt::mm(thread)) {
+            check.mm(pid, &mm)?;
         }
-        check.task(task)?;
     }
+    check.groups(tree, false)?;
+    check.groups(tree, true)?;
+    check.shared();
     match check.refused {
         true => Err(EOPNOTSUPP),
         false => Ok(()),
     }
 }
 
+/// Something that several tasks, or files, can have.
+struct Common {
+    /// Tells it from all others.
+    key: usize,
+    /// A task that has it.
+    tid: i32,
+    /// How many have it.
+    users: u32,
+    /// How many of them were seen.
+    seen: u32,
+}
+
+/// Takes in that one more has it; whether it is the first.
+fn note(all: &mut KVVec<Common>, tid: i32, (key, users): (usize, u32)) -> Result<bool> {
+    match all.iter_mut().find(|known| known.key == key) {
+        Some(known) => known.seen += 1,
+        None => {
+            let new = Common {
+                key,
+                tid,
+                users,
+                seen: 1,
+            };
+            all.push(new, GFP_KERNEL)?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The pipes of all processes; who has them is the files.
+fn pipes(tree: &Tree, open: &Open<'_>) -> Result<KVVec<Common>> {
+    let (mut tables, mut files, mut pipes) = (KVVec::new(), KVVec::new(), KVVec::new());
+    for thread in tree.iter().flat_map(|process| &process.threads) {
+        if !note(&mut tables, 0, thread.files_key())? {
+            continue;
+        }
+        let mut from = 0;
+        while let Some((fd, _, file)) = thread.file(from) {
+            from = fd + 1;
+            let Some(pipe) = file.pipe_key() else {
+                continue;
+            };
+            if open.name(&file).is_none() && note(&mut files, 0, (file.key(), 0))? {
+                note(&mut pipes, thread.tid(), pipe)?;
+            }
+        }
+    }
+    Ok(pipes)
+}
+
 struct Check<'a> {
     buffer: KVec<u8>,
     /// What is not saved.
     open: &'a Open<'a>,
+    /// Tables of open files.
+    tables: KVVec<Common>,
+    /// Places in the file system.
+    places: KVVec<Common>,
+    /// Pipes, and in how many files they are open.
+    pipes: KVVec<Common>,
+    snapshot: bool,
     refused: bool,
     why: &'a mut Why,
 }
 
 impl Check<'_> {
-    fn task(&mut self, task: &Task) -> Result {
-        let pid = task.ids().pid;
+    fn refuse(&mut self, what: core::fmt::Arguments<'_>) {
+        self.why.say(what);
+        self.refused = true;
+    }
+
+    fn thread(&mut self, task: &Task, first: bool) -> Result {
+        let tid = task.tid();
         if let Err(error) = task.may() {
-            self.why.say(fmt!("pid {pid}: no right to see all of it"));
+            self.why.say(fmt!("pid {tid}: no right to see all of it"));
             return Err(error);
         }
         let mut from = 0;
-        while let Some(what) = task.refusal(&mut from) {
-            self.why.say(fmt!("pid {pid}: {what}"));
-            self.refused = true;
+        while let Some(what) = task.refusal(first, &mut from) {
+            self.refuse(fmt!("pid {tid}: {what}"));
         }
         if task.restart().is_err() {
-            self.why.say(fmt!("pid {pid}: a system call that waits"));
-            self.refused = true;
+            self.refuse(fmt!("pid {tid}: a system call that waits"));
         }
-        let mut fd = 0;
-        while let Some((found, _, file)) = task.file(fd) {
-            self.file(&file, fmt!("pid {pid} fd {found}"));
-            fd = found + 1;
-        }
-        match task.cwd() {
-            Ok((cwd, _)) => self.file(&cwd, fmt!("pid {pid} working directory")),
-            Err(error) => {
-                self.why
-                    .say(fmt!("pid {pid}: another root directory ({error:?})"));
-                self.refused = true;
+        if note(&mut self.tables, tid, task.files_key())? {
+            let mut fd = 0;
+            while let Some((found, _, file)) = task.file(fd) {
+                self.file(&file, fmt!("pid {tid} fd {found}"));
+                fd = found + 1;
             }
         }
-        if let Some(mm) = task.mm() {
-            self.mm(pid, &mm)?;
+        if note(&mut self.places, tid, task.fs_key())? {
+            match task.cwd() {
+                Ok((cwd, _)) => self.file(&cwd, fmt!("pid {tid} working directory")),
+                Err(error) => {
+                    self.refuse(fmt!("pid {tid}: another root directory ({error:?})"));
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Process groups, or sessions, that processes outside are in.
+    fn groups(&mut self, tree: &Tree, session: bool) -> Result {
+        let mut numbers = KVVec::with_capacity(tree.len(), GFP_KERNEL)?;
+        for process in tree.iter() {
+            let number = match session {
+                true => process.state.session,
+                false => process.state.pgrp,
+            };
+            numbers.push(number, GFP_KERNEL)?;
+        }
+        numbers.sort_unstable();
+        for same in numbers.chunk_by(|number, next| number == next) {
+            let number = same.first().copied().unwrap_or(0);
+            if ffi::members(number, session) != same.len() {
+                let what = match session {
+                    true => "session",
+                    false => "process group",
+                };
+                self.refuse(fmt!("{what} {number}: a process outside is in it"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tables and places that tasks outside have, too.
+    fn shared(&mut self) {
+        let outside = |common: &&Common| common.users > common.seen;
+        for common in self.tables.iter().filter(outside) {
+            let tid = common.tid;
+            self.why.say(fmt!(
+                "pid {tid}: a table of open files that a process outside has, too"
+            ));
+            self.refused = true;
+        }
+        for common in self.places.iter().filter(outside) {
+            let tid = common.tid;
+            self.why.say(fmt!(
+                "pid {tid}: a working directory that a process outside shares"
+            ));
+            self.refused = true;
+        }
     }
 
     fn mm(&mut self, pid: i32, mm: &MmWithUser) -> Result {
@@ -128,6 +241,11 @@ impl Check<'_> {
                 self.why
                     .say(fmt!("pid {pid} memory at {:#x}: {what}", vma.start));
                 self.refused = true;
+            } else if self.snapshot && vma.is_private() && vma.flags & Vma::NOT_FORKED != 0 {
+                let at = vma.start;
+                self.refuse(fmt!(
+                    "pid {pid} memory at {at:#x}: a snapshot has only what a child would get"
+                ));
             } else if let (Some(file), true) = (&vma.file, vma.has_name()) {
                 self.file(file, fmt!("pid {pid} memory at {:#x}", vma.start));
             }
@@ -140,10 +258,17 @@ impl Check<'_> {
             return;
         }
         let path = file.path(&mut self.buffer).unwrap_or(b"?");
-        let what = match file.refusal() {
-            Some(what) => what,
-            None if path.first() != Some(&b'/') => "a file outside of the root directory",
-            None => return,
+        let what = match (file.refusal(), file.pipe_key()) {
+            (Some(what), _) => what,
+            (None, Some((key, _))) => {
+                let of = |pipe: &Common| pipe.key == key && pipe.users == pipe.seen;
+                if self.pipes.iter().any(of) {
+                    return;
+                }
+                "a pipe that is open outside, too"
+            }
+            _ if path.first() != Some(&b'/') => "a file outside of the root directory",
+            _ => return,
         };
         let path = core::str::from_utf8(path).unwrap_or("?");
         self.why.say(fmt!("{place}: {what} ({path})"));

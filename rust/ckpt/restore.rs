@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The coordinator of a restore: it reads the image, makes the first task, gives the tasks their
-//! memory and registers when they wait, and lets them go when all of it was right.
+//! groups, memory and registers when they wait, and lets them go when all of it was right.
 
 use crate::{
     container::Container,
@@ -10,7 +10,9 @@ use crate::{
         self,
         Cgroup,
         FileExt as _,
+        Groups,
         MmExt as _,
+        Shares,
         TaskExt,
         ARCH,
         PAGE_SHIFT, //
@@ -29,7 +31,9 @@ use crate::{
     },
     plan::{
         Object,
-        Plan, //
+        Pipe,
+        Plan,
+        Process, //
     },
     rebuild::Rebuild,
     why::Why, //
@@ -41,7 +45,8 @@ use kernel::{
     sync::{
         aref::ARef,
         Arc, //
-    }, //
+    },
+    task::Task, //
 };
 
 /// What an image may have.
@@ -200,12 +205,11 @@ impl Frame {
         let plan = &family.restore.plan;
         let to = match (frame.memory, plan.memory(frame.object)) {
             (Memory::Private, Some((_, Object::Mm(mm)))) => {
-                let task = plan
-                    .tasks
-                    .iter()
-                    .find(|task| task.mm == *mm)
-                    .ok_or(EBADMSG)?;
-                let task = task.parking.task().ok_or(ESRCH)?;
+                let of = |process: &&Process| process.mm == Some(*mm);
+                let process = plan.processes.iter().find(of).ok_or(EBADMSG)?;
+                let mut threads = plan.threads_of(process);
+                let thread = threads.find(|thread| thread.life.is_some());
+                let task = thread.ok_or(EBADMSG)?.parking.task().ok_or(ESRCH)?;
                 Target::Private(TaskExt::mm(&*task).ok_or(ESRCH)?)
             }
             (Memory::Shared, Some((index, Object::Shm(size))))
@@ -262,6 +266,15 @@ impl Frame {
     }
 }
 
+/// Makes a pipe, with what is in it.
+fn fill_pipe(pipe: &Pipe) -> Result<ARef<File>> {
+    let both = ffi::make_pipe(pipe.size)?;
+    for (piece, packet) in &pipe.pieces {
+        both.pipe_add(piece, *packet)?;
+    }
+    Ok(both)
+}
+
 /// Opens the files of all objects.
 fn open(plan: &Plan, externals: &Externals, why: &mut Why) -> Result<KVVec<Option<ARef<File>>>> {
     let mut files: KVVec<Option<ARef<File>>> =
@@ -279,13 +292,19 @@ fn open(plan: &Plan, externals: &Externals, why: &mut Why) -> Result<KVVec<Optio
             Object::Deleted(path, state) => {
                 Some(ffi::make_deleted(path, state).inspect_err(|error| fails(path, error))?)
             }
-            Object::Open(deleted, state) => {
-                let deleted = files.get(*deleted).and_then(Option::as_deref);
-                let file = ffi::reopen(deleted.ok_or(EINVAL)?, state);
+            Object::Open(of, state) => {
+                let other = files.get(*of).and_then(Option::as_deref).ok_or(EINVAL)?;
+                let (what, file) = match plan.objects.get(*of) {
+                    Some(Object::Pipe(_)) => ("a pipe", ffi::open_pipe(other, state)),
+                    _ => ("a deleted file", ffi::reopen(other, state)),
+                };
                 Some(file.inspect_err(|error| {
-                    why.say(fmt!("a deleted file cannot be opened: {error:?}"));
+                    why.say(fmt!("{what} cannot be opened: {error:?}"));
                 })?)
             }
+            Object::Pipe(pipe) => Some(fill_pipe(pipe).inspect_err(|error| {
+                why.say(fmt!("a pipe of {} bytes: {error:?}", pipe.size));
+            })?),
             Object::External(name) => match externals.file(name) {
                 Some(file) => Some(file.into()),
                 None => {
@@ -295,7 +314,7 @@ fn open(plan: &Plan, externals: &Externals, why: &mut Why) -> Result<KVVec<Optio
                 }
             },
             Object::Shm(size) => Some(ffi::shmem(*size)?),
-            Object::Mm(_) => None,
+            Object::Mm(_) | Object::Files(_) | Object::Fs(_) | Object::Cred(..) => None,
         };
         files.push(file, GFP_KERNEL)?;
     }
@@ -317,45 +336,81 @@ impl Family {
             restore: Arc::new(Restore { plan, files }, GFP_KERNEL)?,
             gone: false,
         };
-        let tasks = &family.restore.plan.tasks;
-        let first = tasks.first().ok_or(EINVAL)?;
+        let plan = &family.restore.plan;
+        let first = plan.threads.first().ok_or(EINVAL)?;
         let rebuild = Rebuild {
             restore: family.restore.clone(),
             index: 0,
         };
-        let spawned =
-            ffi::undisturbed(|| first.parking.spawn(rebuild, first.ids.pid, Some(cgroup)));
+        let spawned = ffi::undisturbed(|| {
+            let shares = Shares::default();
+            first.parking.spawn(rebuild, first.tid, Some(cgroup), shares)
+        });
         if let Err(error) = spawned {
-            why.say(fmt!("pid {} cannot be made: {error:?}", first.ids.pid));
+            why.say(fmt!("pid {} cannot be made: {error:?}", first.tid));
             return Err(error);
         }
-        for task in tasks {
-            if let Err(error) = task.parking.wait() {
-                why.say(fmt!("pid {} cannot be rebuilt: {error:?}", task.ids.pid));
+        for thread in &plan.threads {
+            if let Err(error) = thread.parking.wait() {
+                why.say(fmt!("pid {} cannot be rebuilt: {error:?}", thread.tid));
                 return Err(error);
             }
         }
+        family.group(why)?;
         Ok(family)
     }
 
-    /// Gives the tasks their registers, and lets them run into the freezer.
+    /// Puts the processes into their process groups and sessions.
+    fn group(&self, why: &mut Why) -> Result {
+        let plan = &self.restore.plan;
+        let mut leaders = KVVec::with_capacity(plan.processes.len(), GFP_KERNEL)?;
+        for process in &plan.processes {
+            let leader = plan.threads_of(process).next();
+            let task = leader.and_then(|leader| leader.parking.task());
+            leaders.push((process, task.ok_or(ESRCH)?), GFP_KERNEL)?;
+        }
+        let lead = |number| {
+            let mut leaders = leaders.iter();
+            let leader = leaders.find(|(process, _)| process.state.pid == number);
+            (number, leader.map(|(_, task)| &**task))
+        };
+        let mut groups = Groups::new();
+        for (process, task) in &leaders {
+            let (pgrp, session) = (process.state.pgrp, process.state.session);
+            groups
+                .add(task, lead(pgrp), lead(session))
+                .inspect_err(|error| {
+                    let pid = process.state.pid;
+                    why.say(fmt!(
+                        "pid {pid}: group {pgrp}, session {session}: {error:?}"
+                    ));
+                })?;
+        }
+        groups.set()
+    }
+
+    /// Gives the threads their registers, and lets them run into the freezer.
     fn release(mut self, target: Cgroup, why: &mut Why) -> Result<(Container, i32)> {
-        let tasks = &self.restore.plan.tasks;
-        for task in tasks {
-            let pid = task.ids.pid;
-            if !task.parking.task().is_some_and(|task| task.settle()) {
-                why.say(fmt!("pid {pid} was killed"));
+        let plan = &self.restore.plan;
+        for thread in &plan.threads {
+            let Some(life) = &thread.life else {
+                continue;
+            };
+            let tid = thread.tid;
+            if !thread.parking.task().is_some_and(|task| task.settle()) {
+                why.say(fmt!("pid {tid} was killed"));
                 return Err(ESRCH);
             }
-            for (note, set) in &task.regs {
-                task.parking.set_regs(*note, set).inspect_err(|error| {
-                    why.say(fmt!("pid {pid}: registers {note:#x}: {error:?}"));
+            for (note, set) in &life.regs {
+                thread.parking.set_regs(*note, set).inspect_err(|error| {
+                    why.say(fmt!("pid {tid}: registers {note:#x}: {error:?}"));
                 })?;
             }
-            task.parking
-                .set_restart(&task.restart)
+            thread
+                .parking
+                .set_restart(&life.restart)
                 .inspect_err(|error| {
-                    why.say(fmt!("pid {pid}: the call that it goes on with: {error:?}"));
+                    why.say(fmt!("pid {tid}: the call that it goes on with: {error:?}"));
                 })?;
         }
         for (index, object) in self.restore.plan.objects.iter().enumerate() {
@@ -367,13 +422,72 @@ impl Family {
             }
         }
         let container = Container::unborn(target)?;
-        for task in tasks {
-            task.parking.release(task.ids.exit_signal);
+        let stops = Stops::new(plan)?;
+        for process in &plan.processes {
+            let leader = plan.threads_of(process).next();
+            if let Some(leader) = leader.and_then(|leader| leader.parking.task()) {
+                leader.set_exit_signal(process.state.exit_signal);
+            }
         }
-        let first = tasks.first().map_or(0, |task| task.ids.pid);
+        for thread in &plan.threads {
+            if let (Some(life), Some(task)) = (&thread.life, thread.parking.task()) {
+                task.set_death_signal(life.settings.death_signal);
+                thread.parking.release();
+            }
+        }
+        let first = plan.threads.first().map_or(0, |thread| thread.tid);
         ffi::undisturbed(|| container.wait(PATIENCE))?;
+        stops.finish();
         self.gone = true;
         Ok((container, first))
+    }
+}
+
+/// Processes that are stopped by a signal, and do so once more on their way to user space. Their
+/// parents were told when it happened, or will be told by wait(2).
+struct Stops {
+    /// The stopped ones, and of which signal their parents were not told.
+    stopped: KVec<(ARef<Task>, u32)>,
+    /// Parents that would be told.
+    hushed: KVec<ARef<Task>>,
+}
+
+impl Stops {
+    fn new(plan: &Plan) -> Result<Self> {
+        let leader = |process| {
+            let task = plan.threads_of(process).next();
+            task.and_then(|thread| thread.parking.task()).ok_or(ESRCH)
+        };
+        let mut stops = Self {
+            stopped: KVec::new(),
+            hushed: KVec::new(),
+        };
+        let stopped = |process: &&Process| process.state.stop != 0;
+        for process in plan.processes.iter().filter(stopped) {
+            let parent = process.parent.and_then(|parent| plan.processes.get(parent));
+            if let Some(parent) = parent {
+                stops.hushed.reserve(1, GFP_KERNEL)?;
+                let parent = leader(parent)?;
+                if parent.hush() {
+                    stops.hushed.push(parent, GFP_KERNEL)?;
+                }
+            }
+            let task = leader(process)?;
+            task.stop(process.state.stop)?;
+            let told = process.state.stop_told;
+            stops.stopped.push((task, told), GFP_KERNEL)?;
+        }
+        Ok(stops)
+    }
+
+    /// All of them have stopped.
+    fn finish(self) {
+        for (task, told) in &self.stopped {
+            task.stopped(*told);
+        }
+        for parent in &self.hushed {
+            parent.unhush();
+        }
     }
 }
 
@@ -382,12 +496,16 @@ impl Drop for Family {
         if self.gone {
             return;
         }
-        let tasks = &self.restore.plan.tasks;
+        let plan = &self.restore.plan;
         ffi::undisturbed(|| {
-            // Parents first: they make no more children when they are buried.
-            for task in tasks {
-                task.parking.kill();
-                task.parking.bury(task.parent.is_none());
+            // Parents first: they make no more children and threads when they are buried.
+            for thread in &plan.threads {
+                let process = plan.processes.get(thread.process);
+                let first = process.is_some_and(|process| {
+                    process.parent.is_none() && process.state.pid == thread.tid
+                });
+                thread.parking.kill();
+                thread.parking.bury(first);
             }
         });
     }

@@ -8,9 +8,11 @@ use crate::{
         self,
         FileExt as _,
         MmExt,
-        TaskExt as _,
+        Pages,
+        TaskExt,
         ARCH,
         PAGE_SHIFT,
+        PAGE_SIZE,
         PATH_MAX, //
     },
     image::{
@@ -21,7 +23,10 @@ use crate::{
         ObjectId,
         Writer, //
     },
-    why::Why, //
+    tree::{
+        Process,
+        Tree, //
+    }, //
 };
 use kernel::{
     fs::File,
@@ -30,6 +35,7 @@ use kernel::{
     sync::aref::ARef,
     task::Task, //
 };
+use zerocopy::FromZeros as _;
 
 /// The most that a set of registers, or the auxiliary vector, has in bytes.
 const SCRATCH: usize = 32 << 10;
@@ -64,12 +70,12 @@ pub(crate) struct Saved {
     pub(crate) memory: KVec<Memory>,
 }
 
-/// Saves tasks that were checked, and are at rest.
+/// Saves processes that were checked, and are at rest.
 ///
 /// # Errors
 ///
 /// `ENOMEM`, and `EAGAIN` if one of them has gone meanwhile.
-pub(crate) fn save(tasks: &[ARef<Task>], open: &Open<'_>, why: &mut Why) -> Result<Saved> {
+pub(crate) fn save(tree: &Tree, open: &Open<'_>) -> Result<Saved> {
     let mut save = Save {
         saved: Saved::new()?,
         open,
@@ -80,67 +86,18 @@ pub(crate) fn save(tasks: &[ARef<Task>], open: &Open<'_>, why: &mut Why) -> Resu
         .put(&image::Release {}, &[ffi::release().as_bytes()])?;
     save.saved
         .put(&image::Identity { uuid: ffi::uuid() }, &[])?;
-    let order = order(tasks, why)?;
-    let clocks = tasks.first().ok_or(ESRCH)?.clocks();
+    let clocks = tree.iter().find_map(Process::thread).ok_or(ESRCH)?.clocks();
     // CAST: Clocks start at zero.
     let body = image::Clocks {
         monotonic: (clocks.monotonic as u64).into(),
         boottime: (clocks.boottime as u64).into(),
     };
     save.saved.put(&body, &[])?;
-    for (at, (index, parent)) in order.iter().enumerate() {
-        let task = tasks.get(*index).ok_or(EINVAL)?;
-        // CAST: There are few tasks.
-        save.task(task, at as u32 + 1, *parent)?;
+    for (index, process) in tree.iter().enumerate() {
+        // CAST: There are few processes.
+        save.process(process, index as u32 + 1)?;
     }
     Ok(save.saved)
-}
-
-/// The indices of tasks, parents first, each with the number of its parent, or zero.
-fn order(tasks: &[ARef<Task>], why: &mut Why) -> Result<KVec<(usize, u32)>> {
-    let mut ids = KVec::with_capacity(tasks.len(), GFP_KERNEL)?;
-    for task in tasks {
-        ids.push(task.ids(), GFP_KERNEL)?;
-    }
-    let mut order: KVec<(usize, u32)> = KVec::with_capacity(tasks.len(), GFP_KERNEL)?;
-    for (index, task) in ids.iter().enumerate() {
-        if ids.iter().any(|other| other.pid == task.parent) {
-            continue;
-        }
-        if (task.session, task.pgrp) != (task.pid, task.pid) {
-            why.say(fmt!("pid {}: a session of a process outside", task.pid));
-            return Err(EOPNOTSUPP);
-        }
-        if !order.is_empty() {
-            why.say(fmt!(
-                "pid {}: a second process without a parent inside",
-                task.pid
-            ));
-            return Err(EOPNOTSUPP);
-        }
-        order.push((index, 0), GFP_KERNEL)?;
-    }
-    let mut at = 0;
-    while let Some((parent, _)) = order.get(at).copied() {
-        at += 1;
-        let above = ids.get(parent).ok_or(EINVAL)?;
-        for (index, task) in ids.iter().enumerate() {
-            if index == parent || task.parent != above.pid {
-                continue;
-            }
-            let own = task.session == task.pid && task.pgrp == task.pid;
-            if !own && (task.session, task.pgrp) != (above.session, above.pgrp) {
-                why.say(fmt!("pid {}: a process group of its own", task.pid));
-                return Err(EOPNOTSUPP);
-            }
-            // CAST: There are few tasks.
-            order.push((index, at as u32), GFP_KERNEL)?;
-        }
-    }
-    match order.len() == tasks.len() {
-        true => Ok(order),
-        false => Err(EAGAIN),
-    }
 }
 
 impl Saved {
@@ -156,6 +113,21 @@ impl Saved {
         })
     }
 
+    /// Takes copies of the memory that is still to be saved: its tasks may go on.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, and those of reading a deleted file.
+    pub(crate) fn detach(&mut self) -> Result {
+        for memory in &mut self.memory {
+            match memory {
+                Memory::Private { mm, .. } => *mm = mm.snapshot()?,
+                Memory::Shared { file, .. } => *file = copy(file)?,
+            }
+        }
+        Ok(())
+    }
+
     /// Adds a record.
     fn put<T: Body>(&mut self, body: &T, tail: &[&[u8]]) -> Result {
         let tails: usize = tail.iter().map(|piece| piece.len()).sum();
@@ -168,6 +140,19 @@ impl Saved {
     }
 }
 
+/// Copies shared memory, or a file.
+fn copy(file: &File) -> Result<ARef<File>> {
+    // CAST: A small constant.
+    let size = file.state().size.next_multiple_of(PAGE_SIZE as u64);
+    let copy = ffi::shmem(size)?;
+    let mut pages = Pages::new()?;
+    let mut from = 0;
+    while pages.file(file, &mut from)? {
+        pages.to_places_in(&copy)?;
+    }
+    Ok(copy)
+}
+
 struct Save<'a> {
     saved: Saved,
     /// What is not saved.
@@ -178,23 +163,30 @@ struct Save<'a> {
 }
 
 impl Save<'_> {
+    /// The object of something, if it has one already.
+    fn find(&self, key: usize) -> Option<ObjectId> {
+        let index = self.known.iter().position(|known| *known == key)?;
+        // CAST: Memory ends before that.
+        Some(ObjectId::new(index as u32 + 1))
+    }
+
     /// The object of something, and whether it is new.
     fn object(&mut self, key: usize) -> Result<(ObjectId, bool)> {
-        let (index, new) = match self.known.iter().position(|known| *known == key) {
-            Some(index) => (index, false),
-            None => {
-                self.known.push(key, GFP_KERNEL)?;
-                (self.known.len() - 1, true)
-            }
-        };
-        // CAST: Memory ends before that.
-        Ok((ObjectId::new(index as u32 + 1), new))
+        if let Some(id) = self.find(key) {
+            return Ok((id, false));
+        }
+        self.known.push(key, GFP_KERNEL)?;
+        // CAST: As above.
+        Ok((ObjectId::new(self.known.len() as u32), true))
     }
 
     fn file(&mut self, file: &File) -> Result<ObjectId> {
-        let deleted = match file.deleted_key() {
-            Some(key) if self.open.name(file).is_none() => self.deleted(key, file)?,
-            _ => ObjectId::NONE,
+        // What it is an open one of comes first.
+        let of = match (file.pipe_key(), file.deleted_key()) {
+            _ if self.open.name(file).is_some() => ObjectId::NONE,
+            (Some((key, _)), _) => self.pipe(key, file)?,
+            (None, Some(key)) => self.deleted(key, file)?,
+            (None, None) => ObjectId::NONE,
         };
         let (id, new) = self.object(file.key())?;
         if !new {
@@ -215,15 +207,36 @@ impl Save<'_> {
                 rdev: state.rdev.into(),
                 position: state.position.into(),
                 size: state.size.into(),
-                deleted,
+                of,
                 reserved: 0.into(),
             };
             let room = self.scratch.get_mut(..PATH_MAX).ok_or(EINVAL)?;
-            let path = match deleted {
+            let path = match of {
                 ObjectId::NONE => file.path(room)?,
                 _ => &[],
             };
             self.saved.put(&body, &[path])?;
+        }
+        Ok(id)
+    }
+
+    fn pipe(&mut self, key: usize, file: &File) -> Result<ObjectId> {
+        let (id, new) = self.object(key)?;
+        if new {
+            let body = image::Pipe {
+                id,
+                size: file.pipe_size().into(),
+            };
+            self.saved.put(&body, &[])?;
+            let mut nr = 0;
+            while let Some((piece, packet)) = file.pipe_piece(nr, &mut self.scratch)? {
+                let body = image::Piece {
+                    packet: u32::from(packet).into(),
+                    reserved: 0.into(),
+                };
+                self.saved.put(&body, &[piece])?;
+                nr += 1;
+            }
         }
         Ok(id)
     }
@@ -354,11 +367,14 @@ impl Save<'_> {
         Ok(id)
     }
 
-    fn task(&mut self, task: &Task, number: u32, parent: u32) -> Result {
-        let mm = self.mm(task.mm().ok_or(EAGAIN)?)?;
-        let (cwd, umask) = task.cwd()?;
-        let cwd = self.file(&cwd)?;
-        let mut fds = KVec::new();
+    /// The table of open files of a thread.
+    fn files(&mut self, task: &Task) -> Result<ObjectId> {
+        let (key, _) = task.files_key();
+        if let Some(id) = self.find(key) {
+            return Ok(id);
+        }
+        // What the descriptors refer to comes first.
+        let mut fds = KVVec::new();
         let mut from = 0;
         while let Some((fd, cloexec, file)) = task.file(from) {
             from = fd + 1;
@@ -370,38 +386,211 @@ impl Save<'_> {
             };
             fds.push(body, GFP_KERNEL)?;
         }
-
-        let ids = task.ids();
-        // CAST: Signed numbers are stored as they are.
-        let body = image::Task {
-            number: number.into(),
-            parent: parent.into(),
-            pid: (ids.pid as u32).into(),
-            pgrp: (ids.pgrp as u32).into(),
-            session: (ids.session as u32).into(),
-            exit_signal: (ids.exit_signal as u32).into(),
-            personality: ids.personality.into(),
-            dumpable: ids.dumpable.into(),
-            mm,
-            oom_score_adj: (ids.oom_score_adj as u32).into(),
-            no_new_privs: ids.no_new_privs.into(),
+        let (id, _) = self.object(key)?;
+        let body = image::Files {
+            id,
             reserved: 0.into(),
-            timer_slack: ids.timer_slack.into(),
-            comm: ids.comm,
-        };
-        self.saved.put(&body, &[])?;
-        self.signals(task)?;
-        self.thread(task)?;
-        let rlimits = task.rlimits();
-        self.saved.put(&image::Rlimits {}, &[rlimits.as_bytes()])?;
-        let body = image::Fs {
-            cwd,
-            umask: umask.into(),
         };
         self.saved.put(&body, &[])?;
         for fd in &fds {
             self.saved.put(fd, &[])?;
         }
+        Ok(id)
+    }
+
+    /// Where a thread is in the file system.
+    fn fs(&mut self, task: &Task) -> Result<ObjectId> {
+        let (key, _) = task.fs_key();
+        if let Some(id) = self.find(key) {
+            return Ok(id);
+        }
+        let (cwd, umask) = task.cwd()?;
+        let cwd = self.file(&cwd)?;
+        let (id, _) = self.object(key)?;
+        let body = image::Fs {
+            id,
+            cwd,
+            umask: umask.into(),
+            reserved: 0.into(),
+        };
+        self.saved.put(&body, &[])?;
+        Ok(id)
+    }
+
+    /// The credentials of a thread.
+    fn cred(&mut self, task: &Task) -> Result<ObjectId> {
+        let (id, new) = self.object(task.cred_key())?;
+        if new {
+            let (cred, groups) = task.cred()?;
+            let body = image::Cred {
+                id,
+                uid: cred.uid.into(),
+                euid: cred.euid.into(),
+                suid: cred.suid.into(),
+                fsuid: cred.fsuid.into(),
+                gid: cred.gid.into(),
+                egid: cred.egid.into(),
+                sgid: cred.sgid.into(),
+                fsgid: cred.fsgid.into(),
+                securebits: cred.securebits.into(),
+                inheritable: cred.inheritable.into(),
+                permitted: cred.permitted.into(),
+                effective: cred.effective.into(),
+                bounding: cred.bounding.into(),
+                ambient: cred.ambient.into(),
+            };
+            self.saved.put(&body, &[groups.as_bytes()])?;
+        }
+        Ok(id)
+    }
+
+    fn process(&mut self, process: &Process, number: u32) -> Result {
+        let mm = match process.thread() {
+            Some(thread) => self.mm(TaskExt::mm(thread).ok_or(EAGAIN)?)?,
+            None => ObjectId::NONE,
+        };
+        for thread in &process.threads {
+            self.files(thread)?;
+            self.fs(thread)?;
+            self.cred(thread)?;
+        }
+        let state = &process.state;
+        // CAST: There are few processes.
+        let parent = process.parent.map_or(0, |parent| parent as u32 + 1);
+        // CAST: Signed numbers are stored as they are.
+        let body = image::Process {
+            number: number.into(),
+            parent: parent.into(),
+            pid: (state.pid as u32).into(),
+            pgrp: (state.pgrp as u32).into(),
+            session: (state.session as u32).into(),
+            exit_signal: (state.exit_signal as u32).into(),
+            dumpable: state.dumpable.into(),
+            oom_score_adj: (state.oom_score_adj as u32).into(),
+            mm,
+            flags: state.flags.into(),
+            stop: state.stop.into(),
+            stop_told: state.stop_told.into(),
+            reserved: 0.into(),
+        };
+        self.saved.put(&body, &[])?;
+        if let Some(thread) = process.thread() {
+            let actions = thread.actions()?.map(|action| image::Action {
+                handler: action.handler.into(),
+                flags: action.flags.into(),
+                restorer: action.restorer.into(),
+                mask: action.mask.into(),
+            });
+            self.saved.put(&image::Actions {}, &[actions.as_bytes()])?;
+            let rlimits = thread.rlimits();
+            self.saved.put(&image::Rlimits {}, &[rlimits.as_bytes()])?;
+            let timers = thread.itimers()?;
+            let body = image::Itimers {
+                left: timers.left.map(Into::into),
+                interval: timers.interval.map(Into::into),
+            };
+            self.saved.put(&body, &[])?;
+            self.timers(thread)?;
+            self.pending(thread, true)?;
+        }
+        if process.leader.has_ended() {
+            self.ended(&process.leader)?;
+        }
+        for thread in &process.threads {
+            self.thread(thread)?;
+        }
+        Ok(())
+    }
+
+    fn timers(&mut self, task: &Task) -> Result {
+        for timer in &task.timers()? {
+            // CAST: Signed numbers are stored as they are.
+            let body = image::Timer {
+                id: (timer.id as u32).into(),
+                clock: (timer.clock as u32).into(),
+                notify: (timer.notify as u32).into(),
+                signal: (timer.signal as u32).into(),
+                thread: (timer.thread as u32).into(),
+                flags: timer.flags.into(),
+                value: timer.value.into(),
+                left: timer.left.into(),
+                interval: timer.interval.into(),
+                overrun: (timer.overrun as u64).into(),
+                overrun_last: (timer.overrun_last as u64).into(),
+            };
+            self.saved.put(&body, &[])?;
+        }
+        Ok(())
+    }
+
+    fn pending(&mut self, task: &Task, shared: bool) -> Result {
+        let body = image::Pending {
+            shared: u32::from(shared).into(),
+            reserved: 0.into(),
+        };
+        for info in &task.pending(shared)? {
+            self.saved.put(&body, &[info.words.as_bytes()])?;
+        }
+        Ok(())
+    }
+
+    /// A thread of which nothing is left but its number.
+    fn ended(&mut self, task: &Task) -> Result {
+        let mut body = image::Thread::new_zeroed();
+        // CAST: A number.
+        body.tid = (task.tid() as u32).into();
+        body.ended = 1.into();
+        body.status = task.status().into();
+        body.comm = task.settings().comm;
+        self.saved.put(&body, &[])
+    }
+
+    fn thread(&mut self, task: &Task) -> Result {
+        let settings = task.settings();
+        let mask = task.mask();
+        let registered = task.registered();
+        let restart = task.restart()?;
+        let body = image::Thread {
+            // CAST: Signed numbers are stored as they are.
+            tid: (task.tid() as u32).into(),
+            ended: 0.into(),
+            status: 0.into(),
+            personality: settings.personality.into(),
+            files: self.files(task)?,
+            fs: self.fs(task)?,
+            cred: self.cred(task)?,
+            death_signal: settings.death_signal.into(),
+            no_new_privs: settings.no_new_privs.into(),
+            timer_slack: settings.timer_slack.into(),
+            comm: settings.comm,
+            policy: settings.policy.into(),
+            // CAST: As above.
+            nice: (settings.nice as u32).into(),
+            priority: settings.priority.into(),
+            sched_flags: settings.sched_flags.into(),
+            slice: settings.slice.into(),
+            io_priority: settings.io_priority.into(),
+            stack_flags: mask.stack_flags.into(),
+            stack: mask.stack.into(),
+            stack_size: mask.stack_size.into(),
+            blocked: mask.blocked.into(),
+            saved: mask.saved.into(),
+            restore_saved: mask.restore_saved.into(),
+            rseq_sig: registered.rseq_sig.into(),
+            rseq: registered.rseq.into(),
+            rseq_len: registered.rseq_len.into(),
+            restart: restart.kind.into(),
+            robust: registered.robust.into(),
+            clear_tid: registered.clear_tid.into(),
+            restart_address: restart.address.into(),
+            restart_count: restart.count.into(),
+            // CAST: As above.
+            restart_left: (restart.left as u64).into(),
+            restart_clock: restart.clock.into(),
+        };
+        let size = task.affinity(&mut self.scratch);
+        let affinity = self.scratch.get(..size).ok_or(E2BIG)?;
+        self.saved.put(&body, &[affinity])?;
         for note in ffi::REGSETS {
             let size = task.regs(note, &mut self.scratch)?;
             let set = self.scratch.get(..size).ok_or(E2BIG)?;
@@ -411,46 +600,6 @@ impl Save<'_> {
             };
             self.saved.put(&body, &[set])?;
         }
-        Ok(())
-    }
-
-    fn signals(&mut self, task: &Task) -> Result {
-        let (signals, actions) = task.signals()?;
-        let body = image::Signals {
-            blocked: signals.blocked.into(),
-            saved: signals.saved.into(),
-            restore_saved: signals.restore_saved.into(),
-            stack_flags: signals.stack_flags.into(),
-            stack: signals.stack.into(),
-            stack_size: signals.stack_size.into(),
-            reserved: 0.into(),
-        };
-        let actions = actions.map(|action| image::Action {
-            handler: action.handler.into(),
-            flags: action.flags.into(),
-            restorer: action.restorer.into(),
-            mask: action.mask.into(),
-        });
-        self.saved.put(&body, &[actions.as_bytes()])
-    }
-
-    fn thread(&mut self, task: &Task) -> Result {
-        let thread = task.thread();
-        let restart = task.restart()?;
-        let body = image::Thread {
-            rseq: thread.rseq.into(),
-            rseq_len: thread.rseq_len.into(),
-            rseq_sig: thread.rseq_sig.into(),
-            robust: thread.robust.into(),
-            clear_tid: thread.clear_tid.into(),
-            restart: restart.kind.into(),
-            restart_clock: restart.clock.into(),
-            restart_address: restart.address.into(),
-            restart_count: restart.count.into(),
-            // CAST: A signed number is stored as it is.
-            restart_left: (restart.left as u64).into(),
-            reserved: 0.into(),
-        };
-        self.saved.put(&body, &[])
+        self.pending(task, false)
     }
 }

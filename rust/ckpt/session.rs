@@ -14,12 +14,17 @@ use crate::{
     },
     ffi::{
         self,
-        Cgroup, //
+        Cgroup,
+        TaskExt as _, //
     },
     refuse,
     restore,
-    save,
+    save::{
+        self,
+        Saved, //
+    },
     stream::Stream,
+    tree::Tree,
     why::Why, //
 };
 use core::mem;
@@ -45,6 +50,7 @@ use kernel::{
         aref::ARef,
         Mutex, //
     },
+    task::Task,
     transmute::{
         AsBytes,
         FromBytes, //
@@ -64,6 +70,7 @@ const WHY: u32 = _IOWR::<uapi::ckpt_why>(MAGIC, 6);
 const ATTACH: u32 = _IOW::<i32>(MAGIC, 7);
 const WRITE: u32 = _IOWR::<uapi::ckpt_write>(MAGIC, 8);
 const EXTERNAL: u32 = _IOW::<uapi::ckpt_external>(MAGIC, 9);
+const SNAPSHOT: u32 = _IOW::<uapi::ckpt_suspend>(MAGIC, 10);
 
 /// An argument of an ioctl.
 #[repr(transparent)]
@@ -111,6 +118,8 @@ enum State {
     Suspended(Container),
     /// It is frozen, and its image is read.
     Dumping(Container, Stream),
+    /// It goes on, and the image of what it was is read.
+    Snapshot(Stream),
 }
 
 /// What a session has.
@@ -197,6 +206,7 @@ impl MiscDevice for Session {
                 ATTACH => work.attach(arg as i32),
                 WRITE => work.write(arg),
                 EXTERNAL => work.external(&get(arg)?),
+                SNAPSHOT => work.snapshot(&get(arg)?),
                 _ => Err(ENOTTY),
             }
         })?;
@@ -205,31 +215,34 @@ impl MiscDevice for Session {
 }
 
 impl State {
-    /// Takes the container, and leaves none.
+    /// Takes the container, and leaves none. A snapshot is none.
     fn take(&mut self) -> Option<Container> {
         match mem::replace(self, Self::Idle) {
-            Self::Idle => None,
             Self::Suspended(container) | Self::Dumping(container, _) => Some(container),
+            other => {
+                *self = other;
+                None
+            }
         }
     }
 
     fn container(&self) -> Result<&Container> {
         match self {
-            Self::Idle => Err(ENOENT),
+            Self::Idle | Self::Snapshot(_) => Err(ENOENT),
             Self::Suspended(container) | Self::Dumping(container, _) => Ok(container),
         }
     }
 
     fn stream(&mut self) -> Result<&mut Stream> {
         match self {
-            Self::Dumping(_, stream) => Ok(stream),
+            Self::Dumping(_, stream) | Self::Snapshot(stream) => Ok(stream),
             _ => Err(ENODATA),
         }
     }
 
     fn must_be_idle(&self) -> Result {
         match self {
-            Self::Idle => Ok(()),
+            Self::Idle | Self::Snapshot(_) => Ok(()),
             _ => Err(EBUSY),
         }
     }
@@ -244,12 +257,27 @@ fn promise(flags: u32) -> Result<Option<Promise>> {
     }
 }
 
+/// Saves the metadata of a container, and returns its tasks, too.
+fn save(
+    container: &Container,
+    externals: &Externals,
+    snapshot: bool,
+    why: &mut Why,
+) -> Result<(Saved, KVec<ARef<Task>>)> {
+    let tasks = container.tasks()?;
+    let tree = Tree::new(&tasks, why)?;
+    let open = externals.open(&tasks, why)?;
+    refuse::check(container.cgroup(), &tree, &open, snapshot, why)?;
+    Ok((save::save(&tree, &open)?, tasks))
+}
+
 impl Work {
     fn check(&mut self, cgroup: i32) -> Result {
         let cgroup = Cgroup::from_fd(cgroup)?;
         let tasks = container::tasks(&cgroup)?;
+        let tree = Tree::new(&tasks, &mut self.why)?;
         let open = self.externals.open(&tasks, &mut self.why)?;
-        refuse::check(&cgroup, &tasks, &open, &mut self.why)
+        refuse::check(&cgroup, &tree, &open, false, &mut self.why)
     }
 
     fn suspend(&mut self, args: &uapi::ckpt_suspend) -> Result {
@@ -282,14 +310,27 @@ impl Work {
             self.state = State::Suspended(container);
         }
         let container = self.state.container()?;
-        let tasks = container.tasks()?;
-        let open = self.externals.open(&tasks, &mut self.why)?;
-        refuse::check(container.cgroup(), &tasks, &open, &mut self.why)?;
-        let saved = save::save(&tasks, &open, &mut self.why)?;
+        let (saved, tasks) = save(container, &self.externals, false, &mut self.why)?;
         let stream = Stream::new(saved, tasks)?;
         if let Some(container) = self.state.take() {
             self.state = State::Dumping(container, stream);
         }
+        Ok(())
+    }
+
+    fn snapshot(&mut self, args: &uapi::ckpt_suspend) -> Result {
+        if args.reserved != 0 || args.flags != 0 {
+            return Err(EINVAL);
+        }
+        self.state.must_be_idle()?;
+        let container = Container::freeze(Cgroup::from_fd(args.cgroup)?, args.timeout)?;
+        let (mut saved, tasks) = save(&container, &self.externals, true, &mut self.why)?;
+        saved.detach()?;
+        if tasks.iter().any(|task| task.is_killed()) {
+            return Err(ESRCH);
+        }
+        container.resume();
+        self.state = State::Snapshot(Stream::new(saved, KVec::new())?);
         Ok(())
     }
 

@@ -43,14 +43,18 @@ static int begin(void *data)
 
 	parking->result = ckpt_rebuild(parking->arg);
 	init_task_work(&parking->work, park);
-	if (!parking->result)
+	if (!parking->result && !parking->ends)
 		parking->result = task_work_add(current, &parking->work, TWA_RESUME);
-	if (parking->result) {
+	if (parking->result || parking->ends) {
+		const bool failed = parking->result;
+		const u32 status = parking->status;
 		void *arg = parking->arg;
 
 		complete_all(&parking->parked);
 		ckpt_forget(arg);
-		do_group_exit(SIGKILL);
+		if (failed)
+			do_group_exit(SIGKILL);
+		do_exit(status);
 	}
 	return 0;
 }
@@ -79,6 +83,13 @@ void ckpt_parking_init(struct ckpt_parking *parking)
 	init_completion(&parking->released);
 }
 
+/* The task ends by itself when it has made its children and its other threads. */
+void ckpt_parking_end(struct ckpt_parking *parking, u32 status)
+{
+	parking->ends = true;
+	parking->status = status;
+}
+
 void ckpt_parking_destroy(struct ckpt_parking *parking)
 {
 	if (parking->task)
@@ -86,11 +97,12 @@ void ckpt_parking_destroy(struct ckpt_parking *parking)
 }
 
 /*
- * Make a child of the current task, which calls ckpt_rebuild(@arg), and in the
- * end ckpt_forget(@arg). It begins with the address space of its parent, which
- * it must replace, and without anybody to tell of its death.
+ * Make a child or a thread of the current task, which calls ckpt_rebuild(@arg), and in the end
+ * ckpt_forget(@arg). It begins with the address space of its parent, which a child must replace,
+ * and without anybody to tell of its death.
  */
-int ckpt_spawn(struct ckpt_parking *parking, void *arg, int pid, int cgroup)
+int ckpt_spawn(struct ckpt_parking *parking, void *arg, int pid, int cgroup,
+	       u32 flags)
 {
 	pid_t number = pid;
 	struct kernel_clone_args args = {
@@ -102,6 +114,14 @@ int ckpt_spawn(struct ckpt_parking *parking, void *arg, int pid, int cgroup)
 	};
 	pid_t ret;
 
+	if (flags & CKPT_SPAWN_THREAD)
+		args.flags |= CLONE_THREAD | CLONE_SIGHAND | CLONE_SYSVSEM;
+	if (flags & CKPT_SPAWN_FILES)
+		args.flags |= CLONE_FILES;
+	if (flags & CKPT_SPAWN_FS)
+		args.flags |= CLONE_FS;
+	if (flags & CKPT_SPAWN_SIBLING)
+		args.flags |= CLONE_PARENT;
 	if (cgroup >= 0) {
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = cgroup;
@@ -120,18 +140,30 @@ int ckpt_spawn(struct ckpt_parking *parking, void *arg, int pid, int cgroup)
 	return 0;
 }
 
-/* Wait until the task is parked; return what became of it. */
+/* Wait until the task is parked, or has ended; return what became of it. */
 int ckpt_parking_wait(struct ckpt_parking *parking)
 {
 	int ret = wait_for_completion_killable(&parking->parked);
 
-	return ret ?: parking->result;
+	if (ret || parking->result || !parking->ends)
+		return ret ?: parking->result;
+	while (!READ_ONCE(parking->task->exit_state)) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		schedule_timeout_uninterruptible(1);
+	}
+	return 0;
 }
 
-/* Let the task go on, and its parent be told of its death from now on. */
-void ckpt_parking_release(struct ckpt_parking *parking, int exit_signal)
+/* Have the parent be told of the death of a task from now on. */
+void ckpt_task_set_exit_signal(struct task_struct *task, int signal)
 {
-	WRITE_ONCE(parking->task->exit_signal, exit_signal);
+	WRITE_ONCE(task->exit_signal, signal);
+}
+
+/* Let the task go on. */
+void ckpt_parking_release(struct ckpt_parking *parking)
+{
 	complete(&parking->released);
 }
 

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What a task has besides its memory, files and registers. */
+/* What a thread has besides its memory, files and registers. */
 
 #include <linux/capability.h>
 #include <linux/futex.h>
 #include <linux/hrtimer.h>
+#include <linux/iocontext.h>
+#include <linux/ioprio.h>
 #include <linux/landlock.h>
-#include <linux/oom.h>
-#include <linux/pid_namespace.h>
 #include <linux/ptrace.h>
 #include <linux/rseq.h>
-#include <linux/sched/coredump.h>
+#include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/seccomp.h>
 #include <linux/signal.h>
 #include <linux/syscalls.h>
 #include <linux/utsname.h>
+#include <uapi/linux/sched/types.h>
 
 #include "../futex/futex.h"
 #include "internal.h"
 
-static_assert(_NSIG == CKPT_SIGNALS && sizeof(sigset_t) == sizeof(u64));
 static_assert(RLIM_NLIMITS == CKPT_RLIMITS);
 
 /* The size and alignment of the first version of struct rseq; larger ones have the second ABI. */
@@ -95,136 +95,150 @@ bool ckpt_task_settle(struct task_struct *task)
 	return true;
 }
 
-/* How many children it has. */
-u32 ckpt_task_children(struct task_struct *task)
+void ckpt_task_settings(struct task_struct *task, struct ckpt_settings *settings)
 {
-	guard(read_lock)(&tasklist_lock);
-	return list_count_nodes(&task->children);
+	memset(settings, 0, sizeof(*settings));
+	settings->personality = task->personality;
+	settings->no_new_privs = task_no_new_privs(task);
+	settings->timer_slack = task->timer_slack_ns;
+	settings->death_signal = task->pdeath_signal;
+	get_task_comm(settings->comm, task);
+	settings->policy = task->policy;
+	settings->nice = task_nice(task);
+	settings->priority = task->rt_priority;
+	settings->sched_flags = task->sched_reset_on_fork;
+	if (task->se.custom_slice)
+		settings->slice = task->se.slice;
+#ifdef CONFIG_BLOCK
+	task_lock(task);
+	if (task->io_context)
+		settings->io_priority = task->io_context->ioprio;
+	task_unlock(task);
+#endif
 }
 
-/* Numbers are those that the caller's namespace has; 0 is a task outside of it. */
-void ckpt_task_ids(struct task_struct *task, struct ckpt_ids *ids)
+static int set_policy(const struct ckpt_settings *settings)
 {
-	struct pid_namespace *ns = task_active_pid_ns(current);
+	struct sched_attr attr = {
+		.size = sizeof(attr),
+		.sched_nice = settings->nice,
+		.sched_runtime = settings->slice,
+	};
+	int ret = 0;
 
-	memset(ids, 0, sizeof(*ids));
-	rcu_read_lock();
-	ids->pid = task_pid_nr_ns(task, ns);
-	ids->parent = task_tgid_nr_ns(rcu_dereference(task->real_parent), ns);
-	ids->pgrp = task_pgrp_nr_ns(task, ns);
-	ids->session = task_session_nr_ns(task, ns);
-	rcu_read_unlock();
-	ids->exit_signal = task->exit_signal;
-	ids->personality = task->personality;
-	ids->timer_slack = task->timer_slack_ns;
-	ids->oom_score_adj = task->signal->oom_score_adj;
-	ids->dumpable = task_exec_state_get_dumpable(task);
-	ids->no_new_privs = task_no_new_privs(task);
-	get_task_comm(ids->comm, task);
+	if (settings->policy > SCHED_IDLE || settings->sched_flags > 1)
+		return -EINVAL;
+	/* Other policies have no nice value, but keep it for when they change. */
+	if (settings->policy != SCHED_NORMAL && settings->policy != SCHED_BATCH) {
+		ret = sched_setattr(current, &attr);
+		attr.sched_runtime = 0;
+	}
+	attr.sched_policy = settings->policy;
+	attr.sched_priority = settings->priority;
+	if (settings->sched_flags)
+		attr.sched_flags |= SCHED_FLAG_RESET_ON_FORK;
+	return ret ?: sched_setattr(current, &attr);
 }
 
-/* Make the current task, which is new and has no children yet, lead a session. */
-int ckpt_task_lead(void)
+static int set_io_priority(const struct ckpt_settings *settings)
 {
-	int ret = ksys_setsid();
+#ifdef CONFIG_BLOCK
+	const int class = IOPRIO_PRIO_CLASS(settings->io_priority);
+	int ret;
 
-	return ret < 0 ? ret : 0;
+	if (settings->io_priority > USHRT_MAX)
+		return -EINVAL;
+	if (settings->io_priority == (current->io_context ? current->io_context->ioprio : 0))
+		return 0;
+	if (class != IOPRIO_CLASS_NONE) {
+		ret = ioprio_check_cap(settings->io_priority);
+		if (ret)
+			return ret;
+	}
+	return set_task_ioprio(current, settings->io_priority);
+#else
+	return settings->io_priority ? -EOPNOTSUPP : 0;
+#endif
 }
 
-/* Of the current task, which is new; its number it has from the start. */
-int ckpt_task_set_ids(const struct ckpt_ids *ids)
+/* Of the current task, with its rights. */
+int ckpt_task_set_scheduling(const struct ckpt_settings *settings)
 {
-	if (!valid_signal(ids->exit_signal) ||
-	    ids->oom_score_adj < OOM_SCORE_ADJ_MIN ||
-	    ids->oom_score_adj > OOM_SCORE_ADJ_MAX ||
-	    ids->dumpable > TASK_DUMPABLE_OWNER)
+	return set_policy(settings) ?: set_io_priority(settings);
+}
+
+/* Of the current task; the name ends with a 0. */
+void ckpt_task_set_name(const char *name)
+{
+	char comm[TASK_COMM_LEN];
+
+	strscpy_pad(comm, name);
+	set_task_comm(current, comm);
+}
+
+/* Of the current task, which is new. */
+int ckpt_task_set_settings(const struct ckpt_settings *settings)
+{
+	if (!valid_signal(settings->death_signal))
 		return -EINVAL;
 	/* It cannot be taken away, so the caller must not have it either. */
-	if (!ids->no_new_privs && task_no_new_privs(current))
-		return -EPERM;
-	if (ids->oom_score_adj < current->signal->oom_score_adj_min &&
-	    !capable(CAP_SYS_RESOURCE))
+	if (!settings->no_new_privs && task_no_new_privs(current))
 		return -EPERM;
 
-	set_personality(ids->personality);
-	current->timer_slack_ns = ids->timer_slack;
-	current->signal->oom_score_adj = ids->oom_score_adj;
-	task_exec_state_set_dumpable(ids->dumpable);
-	if (ids->no_new_privs)
+	set_personality(settings->personality);
+	current->timer_slack_ns = settings->timer_slack;
+	if (settings->no_new_privs)
 		task_set_no_new_privs(current);
-	set_task_comm(current, ids->comm);
+	set_task_comm(current, settings->comm);
 	return 0;
 }
 
-int ckpt_task_signals(struct task_struct *task, struct ckpt_signals *signals,
-		      struct ckpt_action actions[CKPT_SIGNALS])
+/* Of a new task, when all that are to end have ended: the end of a thread tells it, too. */
+void ckpt_task_set_death_signal(struct task_struct *task, u32 signal)
 {
-	unsigned long flags;
-	int i;
-
-	memset(signals, 0, sizeof(*signals));
-	if (!lock_task_sighand(task, &flags))
-		return -ESRCH;
-
-	signals->blocked = task->blocked.sig[0];
-	signals->saved = task->saved_sigmask.sig[0];
-	signals->restore_saved = test_tsk_restore_sigmask(task);
-	for (i = 0; i < CKPT_SIGNALS; i++) {
-		const struct sigaction *sa = &task->sighand->action[i].sa;
-
-		actions[i] = (struct ckpt_action) {
-			.handler = (unsigned long)sa->sa_handler,
-			.flags = sa->sa_flags & UAPI_SA_FLAGS,
-			.restorer = (unsigned long)sa->sa_restorer,
-			.mask = sa->sa_mask.sig[0],
-		};
-	}
-	unlock_task_sighand(task, &flags);
-
-	signals->stack = task->sas_ss_sp;
-	signals->stack_size = task->sas_ss_size;
-	signals->stack_flags = task->sas_ss_flags;
-	return 0;
+	task->pdeath_signal = signal;
 }
 
-/* Of the current task. SIGKILL and SIGSTOP stay as they are, whatever is asked for. */
-int ckpt_task_set_signals(const struct ckpt_signals *signals,
-			  const struct ckpt_action actions[CKPT_SIGNALS])
+/*
+ * The processors that a task may use, the first in the lowest bit of the first byte; return the
+ * size of that, 0 if they are all.
+ */
+size_t ckpt_task_affinity(struct task_struct *task, void *mask, size_t size)
 {
-	const u64 always = sigmask(SIGKILL) | sigmask(SIGSTOP);
-	sigset_t blocked = { .sig = { signals->blocked & ~always } };
-	int i;
+	const cpumask_t *cpus = &task->cpus_mask;
+	u8 *bytes = mask;
+	unsigned int cpu;
 
-	if ((signals->stack_flags & ~(u32)(SS_FLAG_BITS | SS_DISABLE)) ||
-	    (signals->stack_size && signals->stack_size < MINSIGSTKSZ))
-		return -EINVAL;
-	for (i = 0; i < CKPT_SIGNALS; i++)
-		if (actions[i].flags & ~(u64)UAPI_SA_FLAGS)
-			return -EINVAL;
+	if (cpumask_subset(cpu_online_mask, cpus))
+		return 0;
+	size = min(size, DIV_ROUND_UP(nr_cpu_ids, BITS_PER_BYTE));
+	memset(bytes, 0, size);
+	for_each_cpu(cpu, cpus)
+		if (cpu / BITS_PER_BYTE < size)
+			bytes[cpu / BITS_PER_BYTE] |= BIT(cpu % BITS_PER_BYTE);
+	return size;
+}
 
-	spin_lock_irq(&current->sighand->siglock);
-	for (i = 0; i < CKPT_SIGNALS; i++) {
-		struct sigaction *sa = &current->sighand->action[i].sa;
+/* Of the current task; as many of them as this machine, and its cpuset, have. */
+int ckpt_task_set_affinity(const void *mask, size_t size)
+{
+	const u8 *bytes = mask;
+	cpumask_var_t cpus;
+	unsigned int cpu;
+	int ret;
 
-		if (always & (1ULL << i)) {
-			memset(sa, 0, sizeof(*sa));
-			continue;
-		}
-		sa->sa_handler = (__sighandler_t)(unsigned long)actions[i].handler;
-		sa->sa_flags = actions[i].flags;
-		sa->sa_restorer = (__sigrestore_t)(unsigned long)actions[i].restorer;
-		sa->sa_mask.sig[0] = actions[i].mask & ~always;
-	}
-	current->saved_sigmask.sig[0] = signals->saved & ~always;
-	spin_unlock_irq(&current->sighand->siglock);
-
-	current->sas_ss_sp = signals->stack;
-	current->sas_ss_size = signals->stack_size;
-	current->sas_ss_flags = signals->stack_flags;
-	set_current_blocked(&blocked);
-	if (signals->restore_saved)
-		set_restore_sigmask();
-	return 0;
+	if (!size)
+		return cpumask_subset(cpu_online_mask, &current->cpus_mask) ? 0 :
+			sched_setaffinity(0, cpu_possible_mask);
+	if (!zalloc_cpumask_var(&cpus, GFP_KERNEL))
+		return -ENOMEM;
+	for_each_possible_cpu(cpu)
+		if (cpu / BITS_PER_BYTE < size &&
+		    bytes[cpu / BITS_PER_BYTE] & BIT(cpu % BITS_PER_BYTE))
+			cpumask_set_cpu(cpu, cpus);
+	ret = sched_setaffinity(0, cpus);
+	free_cpumask_var(cpus);
+	return ret;
 }
 
 void ckpt_task_thread(struct task_struct *task, struct ckpt_thread *thread)

@@ -204,20 +204,34 @@ types! {
     External   = 23,     "external", 0,             Text;
     /// The clocks of the container.
     Clocks     = 24,     "clocks",   0,             None;
+    /// A pipe.
+    Pipe       = 25,     "pipe",     0,             None;
+    /// A piece of what is in a pipe.
+    Piece      = 26,     "piece",    0,             Bytes;
     /// A process.
-    Task       = 32,     "task",     0,             None;
-    /// How a task takes signals.
-    Signals    = 33,     "signals",  0,             Bytes;
-    /// What a task has registered.
-    Thread     = 34,     "thread",   0,             None;
-    /// The resource limits of a task.
+    Process    = 32,     "process",  0,             None;
+    /// What signals do.
+    Actions    = 33,     "actions",  0,             Bytes;
+    /// A thread.
+    Thread     = 34,     "thread",   0,             Bytes;
+    /// Resource limits.
     Rlimits    = 35,     "rlimits",  0,             Bytes;
-    /// Where a task is in the file system.
+    /// Where threads are in the file system.
     Fs         = 36,     "fs",       0,             None;
-    /// A descriptor of a task.
+    /// A descriptor.
     Fd         = 37,     "fd",       0,             None;
-    /// Registers of a task.
+    /// Registers of a thread.
     Regs       = 38,     "regs",     0,             Bytes;
+    /// A table of descriptors.
+    Files      = 39,     "files",    0,             None;
+    /// A signal that waits.
+    Pending    = 40,     "pending",  0,             Bytes;
+    /// Interval timers.
+    Itimers    = 41,     "itimers",  0,             None;
+    /// Credentials.
+    Cred       = 42,     "cred",     0,             Bytes;
+    /// A POSIX timer.
+    Timer      = 43,     "timer",    0,             None;
 }
 
 impl Type {

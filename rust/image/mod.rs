@@ -84,20 +84,27 @@ pub use record::Record;
 pub use source::Source;
 pub use state::{
     Action,
+    Actions,
     Clocks,
+    Cred,
     Deleted,
     External,
     Fd,
     File,
+    Files,
     Fs,
     Guard,
+    Itimers,
     Mm,
+    Pending,
+    Piece,
+    Pipe,
+    Process,
     Regs,
     Rlimits,
     Shm,
-    Signals,
-    Task,
     Thread,
+    Timer,
     Vma, //
 };
 pub use writer::Writer;

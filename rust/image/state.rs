@@ -2,8 +2,9 @@
 
 //! Records of the state of a container: its files, memory and tasks.
 //!
-//! Files, shared memory objects and address spaces are objects. The mappings of an address space
-//! follow it, and what belongs to a task follows the task.
+//! Files, shared memory objects, address spaces, tables of descriptors and places in the file system
+//! are objects. The mappings of an address space follow it, and so do the descriptors of a table, the
+//! threads of a process, and what belongs to a thread.
 
 use zerocopy::little_endian::{
     U32,
@@ -41,7 +42,8 @@ macro_rules! record {
 }
 
 record! {
-    /// An open file, or one that is mapped; its path is the tail, unless it was deleted.
+    /// An open file, or one that is mapped; its path is the tail, unless it was deleted or is an end
+    /// of a pipe.
     File, 40 {
         /// This object.
         id: ObjectId,
@@ -55,8 +57,8 @@ record! {
         position: U64,
         /// The size of the file, in bytes.
         size: U64,
-        /// The deleted file that is open; none for one that has a path.
-        deleted: ObjectId,
+        /// The deleted file that is open, or the pipe; none for one that has a path.
+        of: ObjectId,
         /// Zero.
         reserved: U32,
     }
@@ -86,6 +88,26 @@ record! {
         mtime_ns: U32,
         /// Zero.
         reserved: U64,
+    }
+}
+
+record! {
+    /// A pipe without a name; what is in it follows, from what is read next.
+    Pipe, 8 {
+        /// This object.
+        id: ObjectId,
+        /// How much fits into it, in bytes.
+        size: U32,
+    }
+}
+
+record! {
+    /// A piece of what is in the last pipe; the tail are its bytes.
+    Piece, 8 {
+        /// 1: it is a packet, which is read at once.
+        packet: U32,
+        /// Zero.
+        reserved: U32,
     }
 }
 
@@ -185,7 +207,7 @@ record! {
 }
 
 record! {
-    /// The clocks of all tasks.
+    /// The clocks of all processes.
     Clocks, 16 {
         /// CLOCK_MONOTONIC in ns.
         monotonic: U64,
@@ -195,8 +217,83 @@ record! {
 }
 
 record! {
-    /// A process.
-    Task, 72 {
+    /// A table of descriptors, which follow it.
+    Files, 8 {
+        /// This object.
+        id: ObjectId,
+        /// Zero.
+        reserved: U32,
+    }
+}
+
+record! {
+    /// A descriptor of the last table.
+    Fd, 16 {
+        /// Its number.
+        fd: U32,
+        /// 1: closed by execve(2).
+        flags: U32,
+        /// The open file.
+        file: ObjectId,
+        /// Zero.
+        reserved: U32,
+    }
+}
+
+record! {
+    /// Where threads are in the file system.
+    Fs, 16 {
+        /// This object.
+        id: ObjectId,
+        /// The working directory; a file.
+        cwd: ObjectId,
+        /// The umask.
+        umask: U32,
+        /// Zero.
+        reserved: U32,
+    }
+}
+
+record! {
+    /// Who threads are, and what they may do; the tail are the supplementary groups, as 32-bit
+    /// numbers.
+    Cred, 80 {
+        /// This object.
+        id: ObjectId,
+        /// The real user.
+        uid: U32,
+        /// The effective user.
+        euid: U32,
+        /// The saved user.
+        suid: U32,
+        /// The user for the file system.
+        fsuid: U32,
+        /// The real group.
+        gid: U32,
+        /// The effective group.
+        egid: U32,
+        /// The saved group.
+        sgid: U32,
+        /// The group for the file system.
+        fsgid: U32,
+        /// As PR_SET_SECUREBITS.
+        securebits: U32,
+        /// The capabilities that execve(2) may keep.
+        inheritable: U64,
+        /// Those that can be effective.
+        permitted: U64,
+        /// Those that are.
+        effective: U64,
+        /// Those that can be gained.
+        bounding: U64,
+        /// Those that execve(2) keeps.
+        ambient: U64,
+    }
+}
+
+record! {
+    /// A process. Its threads follow, the one that has its number first.
+    Process, 56 {
         /// Its number in the image, from 1.
         number: U32,
         /// The number of its parent in the image; zero for one that has none there.
@@ -209,42 +306,27 @@ record! {
         session: U32,
         /// The signal that tells its parent of its death.
         exit_signal: U32,
-        /// As personality(2).
-        personality: U32,
         /// As PR_SET_DUMPABLE.
         dumpable: U32,
-        /// Its address space.
-        mm: ObjectId,
         /// As /proc/pid/oom_score_adj, a signed number.
         oom_score_adj: U32,
-        /// Whether it can gain no privileges.
-        no_new_privs: U32,
+        /// Its address space; none for one that has ended.
+        mm: ObjectId,
+        /// 1: adopts orphans, as PR_SET_CHILD_SUBREAPER; 2: goes on after a stop, and its parent was
+        /// not told yet.
+        flags: U32,
+        /// The signal that has stopped it; zero if it runs.
+        stop: U32,
+        /// What its parent was not told of a stop yet, as a signal.
+        stop_told: U32,
         /// Zero.
-        reserved: U32,
-        /// The slack of its timers in ns.
-        timer_slack: U64,
-        /// Its name, filled up with zeros.
-        comm: [u8; 16],
+        reserved: U64,
     }
 }
 
 record! {
-    /// How the last task takes signals; the tail is an array of [`Action`], one for each signal.
-    Signals, 48 {
-        /// Those that are blocked.
-        blocked: U64,
-        /// Those that will be, when a call with a mask of its own has ended.
-        saved: U64,
-        /// Whether there is such a call.
-        restore_saved: U32,
-        /// The flags of the alternate stack.
-        stack_flags: U32,
-        /// The alternate stack.
-        stack: U64,
-        /// Its size in bytes.
-        stack_size: U64,
-        /// Zero.
-        reserved: U64,
+    /// What signals do to the last process; the tail is an array of [`Action`], one for each signal.
+    Actions, 0 {
     }
 }
 
@@ -263,66 +345,137 @@ pub struct Action {
 }
 
 record! {
-    /// What the last task has registered with the kernel, and the call that it goes on with.
-    Thread, 72 {
-        /// The area of restartable sequences; zero if there is none.
+    /// The interval timers of the last process: by real time, by the time that it runs, and by that
+    /// with what the kernel does for it.
+    Itimers, 48 {
+        /// What remains of each in ns; zero if it is not set.
+        left: [U64; 3],
+        /// How often it goes off afterwards in ns; zero if never.
+        interval: [U64; 3],
+    }
+}
+
+record! {
+    /// A POSIX timer of the last process.
+    Timer, 64 {
+        /// Its number.
+        id: U32,
+        /// Its clock.
+        clock: U32,
+        /// What it does, as `sigev_notify`.
+        notify: U32,
+        /// Its signal.
+        signal: U32,
+        /// The thread that gets the signal; zero for any.
+        thread: U32,
+        /// 1: its signal waits; 2: `left` is a time of CLOCK_REALTIME.
+        flags: U32,
+        /// What the signal comes with.
+        value: U64,
+        /// What remains of its time in ns; zero if it is not set.
+        left: U64,
+        /// How often it goes off afterwards in ns; zero if never.
+        interval: U64,
+        /// How often it went off since its signal was sent, less one, a signed number.
+        overrun: U64,
+        /// As timer_getoverrun(2), a signed number.
+        overrun_last: U64,
+    }
+}
+
+record! {
+    /// The resource limits of the last process; the tail are pairs of 64-bit numbers.
+    Rlimits, 0 {
+    }
+}
+
+record! {
+    /// A thread of the last process; the tail is a mask of the processors that it may use, the
+    /// first in the lowest bit of the first byte, or empty if that is all of them.
+    Thread, 192 {
+        /// Its thread ID.
+        tid: U32,
+        /// 1: it has ended, and of the rest only its status and its name count.
+        ended: U32,
+        /// What it has ended with, as wait(2) has it.
+        status: U32,
+        /// As personality(2).
+        personality: U32,
+        /// Its descriptors.
+        files: ObjectId,
+        /// Where it is in the file system.
+        fs: ObjectId,
+        /// Its credentials.
+        cred: ObjectId,
+        /// The signal that it gets when its parent ends.
+        death_signal: U32,
+        /// Whether it can gain no privileges.
+        no_new_privs: U32,
+        /// The clock of the sleep that goes on; for a futex 1 shared, 2 CLOCK_REALTIME.
+        restart_clock: U32,
+        /// The slack of its timers in ns.
+        timer_slack: U64,
+        /// Its name, filled up with zeros.
+        comm: [u8; 16],
+        /// Its scheduling policy, as sched_setscheduler(2).
+        policy: U32,
+        /// Its nice value, a signed number.
+        nice: U32,
+        /// Its static priority.
+        priority: U32,
+        /// 1: its children have neither its policy nor its nice value.
+        sched_flags: U32,
+        /// Its time slice in ns; zero for the default.
+        slice: U64,
+        /// Its I/O priority, as ioprio_set(2).
+        io_priority: U32,
+        /// The flags of the alternate stack of signals.
+        stack_flags: U32,
+        /// The alternate stack.
+        stack: U64,
+        /// Its size in bytes.
+        stack_size: U64,
+        /// The signals that are blocked.
+        blocked: U64,
+        /// Those that will be, when a call with a mask of its own has ended.
+        saved: U64,
+        /// Whether there is such a call.
+        restore_saved: U32,
+        /// The signature of the area of restartable sequences.
+        rseq_sig: U32,
+        /// That area; zero if there is none.
         rseq: U64,
         /// Its size in bytes.
         rseq_len: U32,
-        /// Its signature.
-        rseq_sig: U32,
+        /// The call that goes on: 0 none, 1 nanosleep(2), 2 poll(2), 3 futex(2).
+        restart: U32,
         /// The list of robust futexes.
         robust: U64,
         /// What is cleared at its end.
         clear_tid: U64,
-        /// The call that goes on: 0 none, 1 nanosleep(2), 2 poll(2), 3 futex(2).
-        restart: U32,
-        /// The clock of a sleep; for a futex 1 shared, 2 CLOCK_REALTIME.
-        restart_clock: U32,
-        /// Its argument in memory.
+        /// The argument of the call in memory.
         restart_address: U64,
         /// How many of them; for a futex the value, plus 2^32 times the bits that wake it.
         restart_count: U64,
         /// What remains of its time in ns, a signed number; the largest is for ever. For a futex by
         /// CLOCK_REALTIME the time itself.
         restart_left: U64,
-        /// Zero.
-        reserved: U64,
     }
 }
 
 record! {
-    /// The resource limits of the last task; the tail are pairs of 64-bit numbers.
-    Rlimits, 0 {
-    }
-}
-
-record! {
-    /// Where the last task is in the file system.
-    Fs, 8 {
-        /// Its working directory; a file.
-        cwd: ObjectId,
-        /// Its umask.
-        umask: U32,
-    }
-}
-
-record! {
-    /// A descriptor of the last task.
-    Fd, 16 {
-        /// Its number.
-        fd: U32,
-        /// 1: closed by execve(2).
-        flags: U32,
-        /// The open file.
-        file: ObjectId,
+    /// A signal that waits for the last thread, or its process; the tail are the first bytes of
+    /// its siginfo_t.
+    Pending, 8 {
+        /// 1: any thread of the process takes it.
+        shared: U32,
         /// Zero.
         reserved: U32,
     }
 }
 
 record! {
-    /// Registers of the last task; the tail is what a core dump has.
+    /// Registers of the last thread; the tail is what a core dump has.
     Regs, 8 {
         /// The type of the note of a core dump.
         note: U32,

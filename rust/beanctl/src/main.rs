@@ -87,6 +87,8 @@ mod tests {
             "beanctl ckpt check box",
             "beanctl ckpt check --pid 7 --json",
             "beanctl ckpt dump box -o a --leave-running --timeout 3 --external 1:2=a",
+            "beanctl ckpt dump box -o a --snapshot --leave-running",
+            "beanctl ckpt dump --pid 7 -o a --snapshot --timeout 3 --external 1:2=a",
             "beanctl ckpt restore - --cgroup box --detach --external a=3 --external b=4",
             "beanctl ckpt suspend --pid 7",
             "beanctl bc show",

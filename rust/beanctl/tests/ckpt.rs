@@ -4,12 +4,14 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::mem::offset_of;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-#[allow(dead_code, reason = "here it is enough that one image is good")]
+#[allow(dead_code, reason = "here it is enough that some images are good")]
 mod sample;
 
+use beanpod_image::Type;
 use sample::{Fault, image};
 
 fn beanctl(words: &[&str]) -> Command {
@@ -36,7 +38,7 @@ fn a_good_image_is_right() {
     let output = with_image(&image(Fault::None), &["verify"]);
     assert_eq!(output.status.code(), Some(0));
     let said = text(&output.stdout);
-    assert!(said.starts_with("image is right: 2 processes, "), "{said}");
+    assert!(said.starts_with("image is right: 3 processes, "), "{said}");
     assert!(
         said.ends_with("24.00 KiB of memory with checksums\n"),
         "{said}"
@@ -82,11 +84,20 @@ fn people_see_a_tree() {
     assert_eq!(output.status.code(), Some(0));
     let said = text(&output.stdout);
     for line in [
-        "image: 2 processes, x86_64, kernel 7.3.4-sample, 24.00 KiB of memory, ",
+        "image: 3 processes, x86_64, kernel 7.3.4-sample, 24.00 KiB of memory, ",
         "\n101 co\\u{1b}nt  /usr/bin/co\u{fc}nt\n",
-        "\n  102 co\\u{1b}nt  /usr/bin/co\u{fc}nt\n",
+        "\n  102 co\\u{1b}nt  has ended, status 3\n",
+        "\n  103 co\\u{1b}nt  /usr/bin/co\u{fc}nt\n",
+        "    process    group 101, session 101, subreaper, stopped by STOP\n",
+        "    runs as    user 1000 (effective 0, saved 1000, for files 1000), group 100, groups 10 27, \
+         capabilities 0x3\n",
         "    directory  /tmp, umask 022\n",
-        "    waits in   nanosleep, 1.5s left\n",
+        "    thread 101  co\\u{1b}nt\n      waits in   nanosleep, 1.5s left\n",
+        "    thread 9001  co\\u{1b}nt\n      settings   nice 5, policy batch, processors 0,2-3, \
+         I/O best effort 4\n      blocks     USR1\n      pending    USR2\n",
+        "    pending    TERM\n",
+        "    timer      real, 2.5s left, then every 4s, sends ALRM\n",
+        "    timer 7    realtime, until 1800000000s after 1970 began, sends USR2\n",
         "    handles    TERM\n",
         "    limits     nofile 1024:none\n",
         "    fd 3       /tmp/out (file at 42, write, append)\n",
@@ -97,6 +108,8 @@ fn people_see_a_tree() {
         "stored  [anon:pool]\n",
         " (4.00 KiB of guard pages)\n",
         "\ndeleted file 5: /tmp/gone, 4.88 KiB, 4.00 KiB stored, mode 600 of 1000:100\n",
+        "\npipe 12: 8 B in it, of 64.00 KiB\n",
+        "      fd 1       pipe 12 (pipe, read)\n",
         "\nexternal file 7: `log`, to be handed in\n",
         "      waits in   futex, until 1800000000s after 1970 began\n",
         "    vdso       0x90000000, CRC-32C 0x00c0ffee\n",
@@ -114,16 +127,39 @@ fn people_see_a_tree() {
 }
 
 #[test]
+fn what_threads_do_not_share_is_shown_with_them() {
+    let files = offset_of!(beanpod_image::Thread, files);
+    let image = image(Fault::Field(Type::Thread, 1, files, 14));
+    let said = text(&with_image(&image, &["show"]).stdout);
+    for line in [
+        "\n      fd 3       /tmp/out (file at 42, write, append)\n",
+        "\n      pending    USR2\n      fd 0       /tmp/out (file at 42, write, append)\n",
+        "\n      fds        those of 9001\n",
+    ] {
+        assert!(said.contains(line), "{line:?} is not in:\n{said}");
+    }
+}
+
+#[test]
 fn machines_see_the_same() {
     let output = with_image(&image(Fault::None), &["show", "--json", "--records"]);
     let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(shown["processes"][1]["parent"], 101);
+    let [first, ended, second] = [0, 1, 2].map(|index| &shown["processes"][index]);
+    assert_eq!(second["parent"], 101);
+    assert_eq!(first["memory"]["mappings"][1]["purpose"], "heap");
+    assert_eq!(first["memory"]["vdso"]["crc"], "0x00c0ffee");
     assert_eq!(
-        shown["processes"][0]["memory"]["mappings"][1]["purpose"],
-        "heap"
+        (&first["cwd"], &first["umask"]),
+        (&"/tmp".into(), &"022".into())
     );
-    assert_eq!(shown["processes"][1]["call"]["name"], "futex");
-    assert_eq!(shown["processes"][0]["memory"]["vdso"]["crc"], "0x00c0ffee");
+    assert_eq!(first["descriptors"][2]["path"], "external `log`");
+    assert_eq!(first["credentials"]["uid"]["real"], 1000);
+    assert_eq!(first["threads"][1]["policy"], "batch");
+    assert_eq!(first["threads"][1]["pending"][0], "USR2");
+    assert!(first["threads"][1].get("descriptors").is_none());
+    assert_eq!(second["threads"][0]["call"]["name"], "futex");
+    assert_eq!(ended["ended"]["status"], 3);
+    assert!(ended["memory"].is_null());
     assert_eq!(shown["deleted_files"][0]["modified"]["nanoseconds"], 5);
     assert_eq!(shown["external_files"][0]["name"], "log");
     assert_eq!(shown["clocks"]["boottime"], 61_000_000_000_u64);
@@ -189,13 +225,15 @@ fn without_the_engine_nothing_is_left() {
     if Path::new("/dev/ckpt").exists() {
         return;
     }
-    let dir = tempfile::tempdir().unwrap();
-    let mut command = beanctl(&["dump", "box", "-o", "image"]);
-    let output = command.current_dir(dir.path()).output().unwrap();
-    assert_eq!(output.status.code(), Some(4));
-    let said = text(&output.stderr);
-    assert!(said.contains("CONFIG_CKPT"), "{said}");
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    for how in [&[][..], &["--leave-running"], &["--snapshot"]] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = beanctl(&["dump", "box", "-o", "image"]);
+        let output = command.args(how).current_dir(dir.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(4), "{how:?}");
+        let said = text(&output.stderr);
+        assert!(said.contains("CONFIG_CKPT"), "{said}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 }
 
 #[test]

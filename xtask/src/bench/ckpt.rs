@@ -100,7 +100,7 @@ impl Target {
 
     fn text(self) -> String {
         match self {
-            Target::AtMost(most) => format!("≤ {most:.2}"),
+            Target::AtMost(most) => format!("≤ {most:.3}"),
             Target::AtLeast(least) => format!("≥ {least:.2}"),
         }
     }
@@ -114,17 +114,17 @@ struct Row {
     beside: &'static str,
     /// Who, what and where to; time against time, or bytes a second against the same.
     other: [&'static str; 3],
-    target: fn(mib: u32) -> Option<Target>,
+    target: fn(mib: u32, pages: &str) -> Option<Target>,
 }
 
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 9] = [
     Row {
         text: "frozen, to tmpfs",
         what: "frozen",
         sink: "tmpfs",
         beside: "CRIU",
         other: ["criu", "frozen", "tmpfs"],
-        target: |_| None,
+        target: |_, _| None,
     },
     // As beanctl does: it knows how much it will be before it suspends anything.
     Row {
@@ -133,7 +133,7 @@ const ROWS: [Row; 8] = [
         sink: "reserved",
         beside: "CRIU",
         other: ["criu", "frozen", "tmpfs"],
-        target: |mib| match mib {
+        target: |mib, _| match mib {
             1 => Some(Target::AtMost(0.2)),
             16 => Some(Target::AtMost(0.5)),
             _ => None,
@@ -145,7 +145,7 @@ const ROWS: [Row; 8] = [
         sink: "pipe",
         beside: "CRIU",
         other: ["criu", "frozen", "tmpfs"],
-        target: |_| None,
+        target: |_, _| None,
     },
     Row {
         text: "frozen, to /dev/null",
@@ -153,7 +153,19 @@ const ROWS: [Row; 8] = [
         sink: "null",
         beside: "CRIU",
         other: ["criu", "frozen", "tmpfs"],
-        target: |_| None,
+        target: |_, _| None,
+    },
+    // It goes on before the image is written, wherever that goes to.
+    Row {
+        text: "frozen, snapshot",
+        what: "frozen",
+        sink: "snapshot",
+        beside: "CRIU",
+        other: ["criu", "frozen", "tmpfs"],
+        target: |_, pages| match pages {
+            "huge" => Some(Target::AtMost(1.0 / 20.0)),
+            _ => Some(Target::AtMost(1.0 / 6.0)),
+        },
     },
     Row {
         text: "save to tmpfs",
@@ -161,7 +173,7 @@ const ROWS: [Row; 8] = [
         sink: "tmpfs",
         beside: "dd to tmpfs",
         other: ["dd", "write", "tmpfs"],
-        target: |_| Some(Target::AtLeast(0.8)),
+        target: |_, _| Some(Target::AtLeast(0.8)),
     },
     Row {
         text: "save to a pipe",
@@ -169,7 +181,7 @@ const ROWS: [Row; 8] = [
         sink: "pipe",
         beside: "dd to tmpfs",
         other: ["dd", "write", "tmpfs"],
-        target: |_| Some(Target::AtLeast(5.0)),
+        target: |_, _| Some(Target::AtLeast(5.0)),
     },
     Row {
         text: "save to a pipe",
@@ -177,7 +189,7 @@ const ROWS: [Row; 8] = [
         sink: "pipe",
         beside: "dd to a pipe",
         other: ["dd", "write", "pipe"],
-        target: |_| None,
+        target: |_, _| None,
     },
     Row {
         text: "restore",
@@ -185,7 +197,7 @@ const ROWS: [Row; 8] = [
         sink: "tmpfs",
         beside: "CRIU",
         other: ["criu", "restore", "tmpfs"],
-        target: |_| None,
+        target: |_, _| None,
     },
 ];
 
@@ -358,7 +370,7 @@ fn compare(found: &BTreeMap<Kind, Figures>) -> Result<Vec<Comparison>> {
             let ckpt = convert(ckpt, mib);
             let other = value(figures, row.other).map(|ns| convert(ns, mib));
             let ratio = other.map(|other| ckpt / other);
-            let target = (row.target)(mib);
+            let target = (row.target)(mib, pages);
             comparisons.push(Comparison {
                 mib,
                 pages: pages.clone(),
@@ -432,13 +444,14 @@ mod tests {
         found
     }
 
-    const LINES: [&str; 10] = [
+    const LINES: [&str; 11] = [
         "ckpt 1 small dd write tmpfs 2000000",
         "ckpt 1 small dd write pipe 1000000",
         "ckpt 1 small ckpt frozen tmpfs 3000000",
         "ckpt 1 small ckpt frozen reserved 1000000",
         "ckpt 1 small ckpt frozen pipe 1000000",
         "ckpt 1 small ckpt frozen null 1000000",
+        "ckpt 1 small ckpt frozen snapshot 4500000",
         "ckpt 1 small ckpt write tmpfs 2000000",
         "ckpt 1 small ckpt write pipe 1048576",
         "ckpt 1 small ckpt restore tmpfs 4000000",
@@ -465,14 +478,25 @@ mod tests {
             .collect();
         assert_eq!(shown[0], (3.0, Some(0.1), None));
         assert_eq!(shown[1].2, Some(true));
-        assert_eq!(shown[4].1, Some(1.0));
-        assert_eq!(shown[4].2, Some(true));
+        assert_eq!(shown[4], (4.5, Some(0.15), Some(true)));
+        assert_eq!(shown[5].1, Some(1.0));
+        assert_eq!(shown[5].2, Some(true));
         // A MiB in so many nanoseconds is 1000 MB in a second.
-        assert_eq!(shown[5].0, 1000.0);
-        assert_eq!(shown[5].2, Some(false));
-        assert_eq!(shown[7], (4.0, None, None));
+        assert_eq!(shown[6].0, 1000.0);
+        assert_eq!(shown[6].2, Some(false));
+        assert_eq!(shown[8], (4.0, None, None));
         let text = table(&comparisons).to_string();
         assert!(text.contains("miss"), "{text}");
+    }
+
+    #[test]
+    fn a_snapshot_of_huge_pages_has_to_be_shorter() {
+        let lines = LINES.map(|line| line.replace("small", "huge"));
+        let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+        let snapshot = &compare(&found(&lines)).unwrap()[4];
+        assert_eq!(snapshot.what, "frozen, snapshot");
+        assert_eq!(snapshot.target, Some(Target::AtMost(0.05)));
+        assert_eq!(snapshot.met, Some(false));
     }
 
     #[test]

@@ -47,6 +47,9 @@ pub struct Args {
     /// CRIU's program, which then does the same beside.
     #[arg(long, value_name = "PATH")]
     criu: Option<PathBuf>,
+    /// Saves the tests by snapshots, and ends them when the image was read.
+    #[arg(long)]
+    snapshot: bool,
     /// Where the results go as JUnit XML, besides the logs.
     #[arg(long, value_name = "PATH")]
     junit: Option<PathBuf>,
@@ -85,7 +88,7 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
     let kernel = Kernel::from(build::ensure(base, &config)?);
     let mut session = Session {
         workload: workload::build("workload")?,
-        name: format!("zdtm-{}", config.name()),
+        name: name(&config, args.snapshot),
         rows: tests.iter().map(Row::new).collect(),
         findings: Vec::new(),
         time: Duration::ZERO,
@@ -93,6 +96,7 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
         tests,
         suite,
         criu,
+        snapshot: args.snapshot,
     };
     session.run()?;
     session.show(args, json)
@@ -107,6 +111,12 @@ fn present(path: &Path) -> Result<PathBuf> {
     })
 }
 
+/// What the logs are called.
+fn name(config: &Config, snapshot: bool) -> String {
+    let how = if snapshot { "zdtm-snapshot" } else { "zdtm" };
+    format!("{how}-{}", config.name())
+}
+
 /// How many tests have come to an end, but for the one that is under way.
 fn done(rows: &[Row]) -> u64 {
     rows.iter().filter(|row| !row.outcomes.is_empty()).count() as u64
@@ -119,6 +129,7 @@ struct Session {
     name: String,
     suite: PathBuf,
     criu: Option<PathBuf>,
+    snapshot: bool,
     tests: Vec<Test>,
     /// In the order of the tests.
     rows: Vec<Row>,
@@ -204,6 +215,9 @@ impl Session {
         if let Some(criu) = &self.criu {
             let criu = criu.display().to_string();
             command += &format!(" --criu {}", shell_words::quote(&criu));
+        }
+        if self.snapshot {
+            command += " --snapshot";
         }
         let mut script = Script::new(format!("{}-{boot}", self.name), command)
             .file("workload", &self.workload)

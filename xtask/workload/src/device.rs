@@ -26,6 +26,17 @@ struct Suspend {
     reserved: u32,
 }
 
+impl Suspend {
+    fn of(cgroup: BorrowedFd<'_>) -> Self {
+        Self {
+            cgroup: cgroup.as_raw_fd(),
+            timeout: TIMEOUT,
+            flags: 0,
+            reserved: 0,
+        }
+    }
+}
+
 /// `struct ckpt_restore`
 #[repr(C)]
 struct Restore {
@@ -60,6 +71,7 @@ mod call {
     nix::ioctl_readwrite!(restore, 0xbd, 5, super::Restore);
     nix::ioctl_readwrite!(why, 0xbd, 6, super::Why);
     nix::ioctl_readwrite!(write, 0xbd, 8, super::Write);
+    nix::ioctl_write_ptr!(snapshot, 0xbd, 10, super::Suspend);
 }
 
 /// A call that failed.
@@ -97,15 +109,22 @@ impl Session {
     ///
     /// The kernel refuses, or a task does not come to rest.
     pub fn suspend(&self, cgroup: BorrowedFd<'_>) -> Result<(), Failed> {
-        let arg = Suspend {
-            cgroup: cgroup.as_raw_fd(),
-            timeout: TIMEOUT,
-            flags: 0,
-            reserved: 0,
-        };
+        let arg = Suspend::of(cgroup);
         // SAFETY: It is what the call reads.
         let ret = unsafe { call::suspend(self.0.as_raw_fd(), &arg) };
         self.checked("suspend", ret).map(drop)
+    }
+
+    /// Begins an image of a container, which is stopped only meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses, or a task does not come to rest.
+    pub fn snapshot(&self, cgroup: BorrowedFd<'_>) -> Result<(), Failed> {
+        let arg = Suspend::of(cgroup);
+        // SAFETY: It is what the call reads.
+        let ret = unsafe { call::snapshot(self.0.as_raw_fd(), &arg) };
+        self.checked("snapshot", ret).map(drop)
     }
 
     /// Begins an image of the suspended container.
@@ -165,6 +184,15 @@ impl Session {
     /// The kernel refuses, or the image cannot be written.
     pub fn dump(&mut self, image: &mut File) -> Result<(), Failed> {
         self.begin()?;
+        self.read(image)
+    }
+
+    /// Reads all of an image that was begun.
+    ///
+    /// # Errors
+    ///
+    /// The image cannot be written.
+    pub fn read(&mut self, image: &mut File) -> Result<(), Failed> {
         let errno = |error: io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(0));
         let copied = io::copy(&mut self.0, image).map_err(errno);
         self.checked("read", copied).map(drop)

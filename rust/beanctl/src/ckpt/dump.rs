@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `beanctl ckpt dump`: the container goes into an image, and ends when that is complete.
+//! `beanctl ckpt dump`: the container goes into an image, and ends when that is complete, unless it
+//! is to go on.
 
 use std::io::stderr;
 use std::os::fd::AsFd;
@@ -15,7 +16,7 @@ use super::external::Inside;
 use super::memory;
 use super::output::Output;
 use super::session::Session;
-use super::target::Target;
+use super::target::{Container, Target};
 use super::{Patience, plural};
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
@@ -34,9 +35,13 @@ pub struct Args {
     /// Where the image goes; `-` is the standard output. A file is there when it is complete.
     #[arg(long, short, value_name = "FILE", default_value = "-")]
     output: PathBuf,
-    /// Lets the container go on; else it is killed when the image is complete.
+    /// Lets the container go on when the image is complete; else it is killed then.
     #[arg(long)]
     leave_running: bool,
+    /// Stops the container only until there are copies of its memory: it goes on while the image
+    /// is written, and afterwards, also without --leave-running.
+    #[arg(long)]
+    snapshot: bool,
     #[command(flatten)]
     patience: Patience,
     /// Calls an open file that leads out of the container by a name, by which it is handed in when
@@ -56,13 +61,20 @@ pub fn run(args: &Args) -> Result<()> {
     session.name_all(&args.external)?;
     interrupt::catch()?;
     let container = args.target.open()?;
+    let memory = container.cgroup().processes()?.into_iter().map(memory::of);
+    output.reserve(memory.map(|bytes| bytes + METADATA).sum());
+    match args.snapshot {
+        true => snapshot(args, &session, container, output),
+        false => dump(args, session, container, output),
+    }
+}
+
+/// Stops the container until its image is written.
+fn dump(args: &Args, session: Session, container: Container, output: Output) -> Result<()> {
     // Closed before the container goes: what is suspended cannot be moved back.
     let session = session;
     let cgroup = container.cgroup();
     let name = output.name();
-
-    let memory = cgroup.processes()?.into_iter().map(memory::of);
-    output.reserve(memory.map(|bytes| bytes + METADATA).sum());
     session.suspend(cgroup, args.patience.timeout(), false)?;
     let suspended = Instant::now();
     let processes = cgroup.processes()?.len();
@@ -95,6 +107,35 @@ pub fn run(args: &Args) -> Result<()> {
         },
     );
     Ok(())
+}
+
+/// Stops the container until there are copies of its memory, from which the image is written.
+fn snapshot(args: &Args, session: &Session, container: Container, output: Output) -> Result<()> {
+    let name = output.name();
+    let saved = container.cgroup().name();
+    let called = Instant::now();
+    session.snapshot(container.cgroup(), args.patience.timeout())?;
+    let suspended = called.elapsed();
+    // What was moved goes on where it was.
+    drop(container);
+    let continued = Instant::now();
+    let bytes = write(session, &output)?;
+    output.finish()?;
+    eprintln!(
+        "saved {saved} in {name}: {}, {} suspended, written in {} while it went on",
+        HumanBytes(bytes),
+        seconds(suspended),
+        seconds(continued.elapsed()),
+    );
+    Ok(())
+}
+
+/// A time of which milliseconds may matter.
+fn seconds(time: Duration) -> String {
+    if time < Duration::from_secs(1) {
+        return format!("{:.1} ms", time.as_secs_f64() * 1000.0);
+    }
+    format!("{:.1} s", time.as_secs_f64())
 }
 
 /// Writes the whole image, and returns how many bytes it has.
@@ -147,4 +188,16 @@ fn progress() -> ProgressBar {
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_times_are_told_in_milliseconds() {
+        assert_eq!(seconds(Duration::from_micros(3_210)), "3.2 ms");
+        assert_eq!(seconds(Duration::from_millis(999)), "999.0 ms");
+        assert_eq!(seconds(Duration::from_millis(1_400)), "1.4 s");
+    }
 }

@@ -34,6 +34,7 @@ const DUMP: &str = "\
 Examples:
   beanctl ckpt dump box -o box.ckpt
   beanctl ckpt dump --pid 4321 -o - --leave-running | ssh backup 'cat > 4321.ckpt'
+  beanctl ckpt dump box -o box.ckpt --snapshot
   beanctl ckpt dump box -o box.ckpt --external 4321:1=log";
 
 const RESTORE: &str = "\

@@ -32,6 +32,7 @@ enum Verb {
     Kill,
     Restore,
     Attach,
+    Snapshot,
 }
 
 /// An open `/dev/ckpt`; when it is closed, the kernel undoes what is half done.
@@ -145,6 +146,23 @@ impl Session {
         // SAFETY: There is no argument.
         let dumped = unsafe { uapi::dump(self.0.as_raw_fd()) };
         self.judge(Verb::Dump, &cgroup.name(), dumped).map(drop)
+    }
+
+    /// Stops the container, after at most `timeout` ms of waiting, only until there are copies of
+    /// its memory, and starts the image of what it was, which is written then.
+    ///
+    /// # Errors
+    ///
+    /// Those of a suspension and of a dump. The container goes on in any case.
+    pub fn snapshot(&self, cgroup: &Cgroup, timeout: u32) -> Result<(), Failure> {
+        let args = uapi::Suspend {
+            cgroup: cgroup.fd(),
+            timeout,
+            ..uapi::Suspend::default()
+        };
+        // SAFETY: The structure is what the kernel reads.
+        let taken = unsafe { uapi::snapshot(self.0.as_raw_fd(), &args) };
+        self.judge(Verb::Snapshot, &cgroup.name(), taken).map(drop)
     }
 
     /// Lets the kernel write at most `most` bytes of the image, and returns how many; none at the
@@ -266,6 +284,7 @@ impl Session {
             Verb::Kill => "kill",
             Verb::Restore => "restore into",
             Verb::Attach => "take over",
+            Verb::Snapshot => "take a snapshot of",
         };
         Failure {
             details: self.why(),
@@ -296,8 +315,14 @@ fn advice(verb: Verb, errno: Errno) -> Option<&'static str> {
             "end or close what is named; for an open file that leads out of the container, use \
              --external PID:FD=NAME"
         }
+        (Snapshot, Errno::EOPNOTSUPP) => {
+            "end or close what is named; for memory that a child would not get, leave out \
+             --snapshot; for an open file that leads out of the container, use --external \
+             PID:FD=NAME"
+        }
+        (Snapshot, Errno::ENOMEM) => "leave out --snapshot: nothing is copied then",
         (Restore, Errno::EOPNOTSUPP) => "restore it on a machine that has what is named",
-        (Suspend | Check, Errno::EBUSY) => {
+        (Suspend | Check | Snapshot, Errno::EBUSY) => {
             "somebody else has it suspended; if it was left so: beanctl ckpt resume CGROUP"
         }
         (Restore, Errno::EBUSY) => "name an empty cgroup, or one that does not exist yet",
@@ -320,14 +345,16 @@ fn advice(verb: Verb, errno: Errno) -> Option<&'static str> {
             "it needs CAP_CHECKPOINT_RESTORE, and the right to trace every process of the \
              container (CAP_SYS_PTRACE)"
         }
-        (Suspend, Errno::ETIMEDOUT) => {
+        (Suspend | Snapshot, Errno::ETIMEDOUT) => {
             "a process does not come to rest (ps -o pid,stat,wchan); wait longer with --timeout"
         }
-        (Check | Suspend | Dump, Errno::ESRCH) => "name a cgroup that has processes",
+        (Check | Suspend | Dump | Snapshot, Errno::ESRCH) => "name a cgroup that has processes",
         (Attach, Errno::ENOENT | Errno::ESRCH | Errno::EINVAL) => {
             "it was not left suspended: beanctl ckpt suspend does so, and restore --suspended"
         }
-        (External | Check | Dump, Errno::EBADF) => "ls -l /proc/PID/fd shows what is open",
+        (External | Check | Dump | Snapshot, Errno::EBADF) => {
+            "ls -l /proc/PID/fd shows what is open"
+        }
         (External, Errno::EEXIST) => "give each of them a name of its own",
         (Restore, Errno::EINVAL) => "name an image, not a session of /dev/ckpt",
         (_, Errno::ENOTTY) => "boot a newer kernel: its /dev/ckpt does not know this",

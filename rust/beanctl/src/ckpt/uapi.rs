@@ -8,7 +8,7 @@ pub const DETACH: u32 = 1 << 0;
 /// The longest name of an [`External`], in bytes.
 pub const NAME_MAX: usize = 255;
 
-/// `struct ckpt_suspend`
+/// `struct ckpt_suspend`, also for a snapshot, which has no flags
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Suspend {
@@ -119,6 +119,10 @@ nix::ioctl_write_ptr!(
     /// `CKPT_EXTERNAL`
     external, MAGIC, 0x09, External
 );
+nix::ioctl_write_ptr!(
+    /// `CKPT_SNAPSHOT`
+    snapshot, MAGIC, 0x0a, Suspend
+);
 
 #[cfg(test)]
 mod tests {
@@ -201,6 +205,7 @@ mod tests {
             "offsetof(struct ckpt_external, length)" => offset_of!(External, length),
             "offsetof(struct ckpt_external, flags)" => offset_of!(External, flags),
             "CKPT_EXTERNAL" => request_code_write!(MAGIC, 0x09, size_of::<External>()),
+            "CKPT_SNAPSHOT" => request_code_write!(MAGIC, 0x0a, size_of::<Suspend>()),
             "CKPT_DETACH" => DETACH,
             "CKPT_NAME_MAX" => NAME_MAX,
         }

@@ -41,6 +41,8 @@ pub struct Image {
     pub shared_memory: Vec<SharedMemory>,
     /// Files that were deleted while they were open.
     pub deleted_files: Vec<DeletedFile>,
+    /// Pipes without a name.
+    pub pipes: Vec<Pipe>,
     /// What is handed in when it is restored.
     pub external_files: Vec<ExternalFile>,
     /// What its clocks said.
@@ -68,26 +70,156 @@ pub struct Process {
     pub session: u32,
     /// As in `ps`.
     pub name: String,
+    /// How it has ended, if only its parent does not know yet.
+    pub ended: Option<Ended>,
+    /// The signal that has stopped it.
+    pub stopped: Option<String>,
+    /// Whether it adopts orphans.
+    pub subreaper: bool,
     /// The program.
     pub executable: Option<String>,
-    /// The working directory.
-    pub cwd: Option<String>,
-    /// In octal.
-    pub umask: Option<String>,
-    /// Whether it can gain no privileges.
-    pub no_new_privileges: bool,
     /// How likely it is to be ended when memory is short.
     pub oom_score_adj: i32,
-    /// The memory that it has mapped.
-    pub memory: Memory,
-    /// Its open files.
-    pub descriptors: Vec<Descriptor>,
-    /// How it takes signals.
+    /// The memory that it has mapped; none if it has ended.
+    pub memory: Option<Memory>,
+    /// Where all of its threads are, if that is one place.
+    #[serde(flatten)]
+    pub place: Option<Place>,
+    /// What all of its threads have open, if that is the same.
+    #[serde(flatten)]
+    pub open: Option<Open>,
+    /// Who all of its threads are, if that is the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+    /// What it does with signals.
     pub signals: Signals,
     /// Its resource limits that are not without limit.
     pub limits: Vec<Limit>,
+    /// Its timers of setitimer(2) that are set.
+    pub interval_timers: Vec<Timer>,
+    /// Its timers of timer_create(2).
+    pub timers: Vec<Timer>,
+    /// The one with its number first.
+    pub threads: Vec<Thread>,
+}
+
+/// A thread.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Thread {
+    /// Its thread ID.
+    pub tid: u32,
+    /// As in `ps`.
+    pub name: String,
+    /// How it has ended.
+    pub ended: Option<Ended>,
+    /// How it runs, unless it has ended.
+    #[serde(flatten)]
+    pub settings: Option<Settings>,
+    /// The signals that it blocks.
+    pub blocked: Vec<String>,
+    /// Those that wait for it, in the order in which they came.
+    pub pending: Vec<String>,
     /// The call that it goes on with.
     pub call: Option<Call>,
+    /// Where it is, unless all of its process are there.
+    #[serde(flatten)]
+    pub place: Option<Place>,
+    /// What it has open, unless that is so for all of its process.
+    #[serde(flatten)]
+    pub open: Option<Open>,
+    /// Who it is, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+}
+
+/// How a process or a thread has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ended {
+    /// By itself, with this status.
+    Status(u32),
+    /// By a signal.
+    Signal(String),
+}
+
+/// How a thread runs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Settings {
+    /// Whether it can gain no privileges.
+    pub no_new_privileges: bool,
+    /// How little it is favoured.
+    pub nice: i32,
+    /// As in chrt(1).
+    pub policy: &'static str,
+    /// Its static priority.
+    pub priority: u32,
+    /// The processors that it may use, as in /proc; none: all.
+    pub processors: Option<String>,
+    /// None: as the nice value says.
+    pub io_priority: Option<String>,
+}
+
+/// A place in the file system.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// The working directory.
+    pub cwd: String,
+    /// In octal.
+    pub umask: String,
+}
+
+/// Who somebody is, and what he may do.
+#[derive(Clone, Debug, Serialize)]
+pub struct Credentials {
+    /// The user.
+    pub uid: Ids,
+    /// The group.
+    pub gid: Ids,
+    /// The supplementary groups.
+    pub groups: Vec<u32>,
+    /// As PR_GET_SECUREBITS.
+    pub securebits: u32,
+    /// As in /proc.
+    pub capabilities: Capabilities,
+}
+
+/// A user or a group in all its roles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Ids {
+    /// The real one.
+    pub real: u32,
+    /// The effective one.
+    pub effective: u32,
+    /// The saved one.
+    pub saved: u32,
+    /// The one for the file system.
+    pub filesystem: u32,
+}
+
+/// Sets of capabilities, in hexadecimal.
+#[derive(Clone, Debug, Serialize)]
+pub struct Capabilities {
+    /// Those that execve(2) may keep.
+    pub inheritable: String,
+    /// Those that can be effective.
+    pub permitted: String,
+    /// Those that are.
+    pub effective: String,
+    /// Those that can be gained.
+    pub bounding: String,
+    /// Those that execve(2) keeps.
+    pub ambient: String,
+}
+
+/// What is open.
+#[derive(Clone, Debug, Serialize)]
+pub enum Open {
+    /// By ascending number.
+    #[serde(rename = "descriptors")]
+    Descriptors(Vec<Descriptor>),
+    /// The table of a process or a thread that comes before, which has it too.
+    #[serde(rename = "descriptors_of")]
+    Of(u32),
 }
 
 /// An address space.
@@ -175,6 +307,17 @@ pub struct DeletedFile {
     pub modified: Time,
 }
 
+/// A pipe.
+#[derive(Clone, Debug, Serialize)]
+pub struct Pipe {
+    /// Its number in the image.
+    pub number: u32,
+    /// How much fits into it.
+    pub bytes: u32,
+    /// How much is in it.
+    pub filled_bytes: u64,
+}
+
 /// A point in time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Time {
@@ -221,15 +364,15 @@ pub struct Descriptor {
     pub close_on_exec: bool,
 }
 
-/// How a process takes signals.
+/// What a process does with signals.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Signals {
-    /// Those that are blocked.
-    pub blocked: Vec<String>,
     /// Those that are ignored.
     pub ignored: Vec<String>,
     /// Those that have a handler.
     pub handled: Vec<String>,
+    /// Those that wait for any of its threads, in the order in which they came.
+    pub pending: Vec<String>,
 }
 
 /// A resource limit.
@@ -241,6 +384,23 @@ pub struct Limit {
     pub soft: Option<u64>,
     /// None: no limit.
     pub hard: Option<u64>,
+}
+
+/// A timer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Timer {
+    /// Its number, if it has one.
+    pub id: Option<u32>,
+    /// What it goes by.
+    pub clock: String,
+    /// What it sends.
+    pub signal: Option<String>,
+    /// What remains of its time in ns.
+    pub left: Option<u64>,
+    /// When it goes off by the real-time clock, in ns since 1970; with neither it is not set.
+    pub until: Option<u64>,
+    /// How often it goes off afterwards in ns; zero if never.
+    pub interval: u64,
 }
 
 /// A system call that goes on.

@@ -57,6 +57,55 @@ pub fn signals(mask: u64) -> Vec<String> {
         .collect()
 }
 
+/// A clock.
+pub fn clock(number: u32) -> String {
+    match number {
+        0 => "realtime".to_owned(),
+        1 => "monotonic".to_owned(),
+        2 => "process".to_owned(),
+        3 => "thread".to_owned(),
+        7 => "boottime".to_owned(),
+        other => format!("clock {other}"),
+    }
+}
+
+/// A scheduling policy.
+pub fn policy(number: u32) -> Option<&'static str> {
+    match number {
+        0 => Some("other"),
+        1 => Some("fifo"),
+        2 => Some("rr"),
+        3 => Some("batch"),
+        5 => Some("idle"),
+        _ => None,
+    }
+}
+
+/// An I/O priority; none for that which follows from the nice value.
+pub fn io_priority(number: u32) -> Option<String> {
+    const LEVEL: u32 = 7;
+
+    match number >> 13 {
+        0 => None,
+        1 => Some(format!("real time {}", number & LEVEL)),
+        2 => Some(format!("best effort {}", number & LEVEL)),
+        _ => Some("idle".to_owned()),
+    }
+}
+
+/// The processors of a mask, as in /proc.
+pub fn processors(mask: &[u8]) -> String {
+    let set = |cpu: &usize| mask[cpu / 8] >> (cpu % 8) & 1 != 0;
+    let cpus: Vec<usize> = (0..8 * mask.len()).filter(set).collect();
+    let runs = cpus
+        .chunk_by(|cpu, next| cpu + 1 == *next)
+        .map(|run| match run {
+            [first, .., last] => format!("{first}-{last}"),
+            run => run.iter().map(usize::to_string).collect(),
+        });
+    runs.collect::<Vec<_>>().join(",")
+}
+
 /// The type of an inode.
 pub fn file_type(mode: u32) -> &'static str {
     match SFlag::from_bits_truncate(mode) & SFlag::S_IFMT {
@@ -159,6 +208,16 @@ mod tests {
     #[test]
     fn names() {
         assert_eq!(signals(1 << 8 | 1 << 14 | 1 << 33), ["KILL", "TERM", "RT2"]);
+        assert_eq!(
+            (clock(7), clock(11)),
+            ("boottime".into(), "clock 11".into())
+        );
+        assert_eq!(policy(3), Some("batch"));
+        assert_eq!(policy(6), None);
+        assert_eq!(io_priority(4), None);
+        assert_eq!(io_priority(2 << 13 | 4).as_deref(), Some("best effort 4"));
+        assert_eq!(io_priority(3 << 13 | 7).as_deref(), Some("idle"));
+        assert_eq!(processors(&[0b1111_0110, 1, 0b10]), "1-2,4-8,17");
         assert_eq!(open_flags(0o2001), ["write", "append"]);
         assert_eq!(file_type(0o100_644), "file");
         assert_eq!(permissions(5, 1), "r-xp");

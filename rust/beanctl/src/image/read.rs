@@ -3,28 +3,50 @@
 //! Reads all of an image, checks all that can be checked without restoring it, and keeps what users
 //! want to know.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Read};
-use std::mem::{replace, size_of};
+use std::mem::{replace, size_of, take};
 
 use beanpod_image::{
-    self as codec, Action, Buffer, Clocks, Deleted, External, Fd, Frame, Fs, Guard, Header, Kind,
-    Limits, MAX_PAYLOAD, Malformed, Memory, Mm, ObjectId, Reader, Record, Regs, Rlimits, Shm,
-    Stream, Task, Thread, Type, Vma,
+    self as codec, Action, Actions, Buffer, Clocks, Cred, Deleted, External, Fd, Files, Frame, Fs,
+    Guard, Header, Itimers, Kind, Limits, MAX_PAYLOAD, Malformed, Memory, Mm, ObjectId, Pending,
+    Piece, Reader, Record, Regs, Rlimits, Shm, Stream, Type, Vma,
 };
 use zerocopy::FromBytes;
+use zerocopy::little_endian::U64;
 
 use super::{
-    Call, DeletedFile, Descriptor, ExternalFile, Image, Limit, Line, Mapping, Process,
-    SharedMemory, Time, Vdso, names,
+    Call, Capabilities, Credentials, DeletedFile, Descriptor, Ended, ExternalFile, Ids, Image,
+    Limit, Line, Mapping, Open, Pipe, Place, Process, Settings, SharedMemory, Thread, Time, Timer,
+    Vdso, names,
 };
 use crate::text;
 
 /// How many signals there are.
-const SIGNALS: usize = 64;
+const SIGNALS: u32 = 64;
 
-/// The most processes that the kernel restores.
-const PROCESSES: usize = 1024;
+/// The one that ends whatever gets it, and so waits for nobody.
+const KILL: u32 = 9;
+
+/// The size of what is known of a signal, in bytes.
+const SIGINFO: usize = 48;
+
+/// The most threads that the kernel restores; each process has one.
+const THREADS: usize = 4096;
+
+/// The most pieces of one pipe, timers of one process, and signals that wait for it or for one
+/// thread.
+const MOST: usize = 1 << 16;
+
+/// The longest time, in ns.
+const TIME: u64 = i64::MAX as u64;
+
+/// The largest mask of processors, in bytes.
+const PROCESSORS: usize = 1024;
+
+/// The sets of registers that each thread has, as notes of a core dump.
+const REGSETS: [u32; 2] = [1, 0x202];
 
 /// The longest path, in bytes.
 const PATH: usize = 4095;
@@ -41,6 +63,9 @@ const LIMITS: Limits = Limits {
     metadata: 256 << 20,
     data: u64::MAX,
 };
+
+const NO_NUMBER: &str = "a number that no process has";
+const NO_SIGNAL: &str = "an unknown signal";
 
 /// Why an image was not read to its end.
 #[derive(Debug)]
@@ -89,8 +114,12 @@ enum Object {
     File(codec::File, String),
     External(String),
     Deleted(usize),
+    Pipe(usize),
     Shm(usize),
     Mm(usize),
+    Files(usize),
+    Fs(usize),
+    Cred(usize),
 }
 
 /// An address space.
@@ -105,16 +134,79 @@ struct Space {
     taken: bool,
 }
 
-/// Which records of a process came.
+/// A table of descriptors.
 #[derive(Default)]
+struct Table {
+    descriptors: Vec<Descriptor>,
+    /// Of whom they are told.
+    owner: Option<u32>,
+}
+
+impl Table {
+    /// What a process or a thread has open. It is told once, as many may share it.
+    fn of(&mut self, number: u32) -> Open {
+        match self.owner {
+            Some(owner) => Open::Of(owner),
+            None => {
+                self.owner = Some(number);
+                Open::Descriptors(take(&mut self.descriptors))
+            }
+        }
+    }
+}
+
+/// Which records of a process came.
 struct Seen {
     at: u64,
-    space: usize,
-    signals: bool,
-    thread: bool,
+    /// None if it has ended.
+    space: Option<usize>,
+    actions: bool,
     limits: bool,
-    fs: bool,
-    regs: bool,
+    timers: bool,
+    threads: Vec<SeenThread>,
+}
+
+/// A thread of a process.
+struct SeenThread {
+    at: u64,
+    /// None if it has ended.
+    life: Option<Life>,
+}
+
+/// What a thread has.
+struct Life {
+    table: usize,
+    place: usize,
+    cred: usize,
+    regs: Vec<u32>,
+}
+
+impl Seen {
+    fn lives(&self) -> impl Iterator<Item = &Life> {
+        self.threads
+            .iter()
+            .filter_map(|thread| thread.life.as_ref())
+    }
+
+    /// A record that did not come, and where it belongs.
+    fn missing(&self) -> Option<(u64, Type)> {
+        let alive = self.space.is_some();
+        let fits = |thread: &SeenThread| thread.life.is_some() == alive;
+        let parts = [
+            (self.actions == alive, Type::Actions),
+            (self.limits == alive, Type::Rlimits),
+            (self.timers == alive, Type::Itimers),
+            (self.threads.iter().any(fits), Type::Thread),
+        ];
+        let part = parts.iter().find(|(seen, _)| !seen);
+        let bare = |thread: &&SeenThread| {
+            let life = thread.life.as_ref();
+            life.is_some_and(|life| life.regs.len() < REGSETS.len())
+        };
+        let thread = || self.threads.iter().find(bare);
+        part.map(|(_, kind)| (self.at, *kind))
+            .or_else(|| thread().map(|thread| (thread.at, Type::Regs)))
+    }
 }
 
 /// An image that is being read.
@@ -123,8 +215,15 @@ struct Reading {
     image: Image,
     page: u64,
     objects: Vec<Object>,
+    /// How many there are of the last pipe.
+    pieces: usize,
     spaces: Vec<Space>,
+    tables: Vec<Table>,
+    places: Vec<Place>,
+    creds: Vec<Credentials>,
     seen: Vec<Seen>,
+    /// Those of processes and threads.
+    numbers: BTreeSet<u32>,
 }
 
 /// What went into an [`Image`], and what came in its way.
@@ -207,6 +306,18 @@ impl Reading {
             Type::Pages => self.frame(record.at, &record.frame(header)?),
             Type::File => self.open_file(record),
             Type::Deleted => self.deleted(record),
+            Type::Pipe => {
+                let body: codec::Pipe = record.body()?;
+                self.image.pipes.push(Pipe {
+                    number: body.id.number(),
+                    bytes: body.size.get(),
+                    filled_bytes: 0,
+                });
+                let index = self.image.pipes.len() - 1;
+                self.pieces = 0;
+                self.define(record.at, body.id, Object::Pipe(index))
+            }
+            Type::Piece => self.piece(record),
             Type::External => {
                 let body: External = record.body()?;
                 unused(record.at, body.reserved.get())?;
@@ -236,18 +347,24 @@ impl Reading {
             Type::Mm => self.space(record),
             Type::Vma => self.mapping(record),
             Type::Guard => self.guard(record),
-            Type::Task => self.task(record),
-            Type::Signals => self.signals(record),
-            Type::Thread => self.thread(record),
-            Type::Rlimits => self.limits(record),
-            Type::Fs => self.fs(record),
-            Type::Fd => self.descriptor(record),
-            Type::Regs => {
-                let body: Regs = record.body()?;
+            Type::Files => {
+                let body: Files = record.body()?;
                 unused(record.at, body.reserved.get())?;
-                self.last(record.at)?.1.regs = true;
-                Ok(())
+                self.tables.push(Table::default());
+                let index = self.tables.len() - 1;
+                self.define(record.at, body.id, Object::Files(index))
             }
+            Type::Fd => self.descriptor(record),
+            Type::Fs => self.fs(record),
+            Type::Cred => self.cred(record),
+            Type::Process => self.process(record),
+            Type::Actions => self.actions(record),
+            Type::Rlimits => self.limits(record),
+            Type::Itimers => self.interval_timers(record),
+            Type::Timer => self.timer(record),
+            Type::Thread => self.thread(record),
+            Type::Regs => self.regs(record),
+            Type::Pending => self.pending(record),
         }
     }
 
@@ -291,20 +408,40 @@ impl Reading {
         let at = record.at;
         let body: codec::File = record.body()?;
         unused(at, body.reserved.get())?;
-        let path = match body.deleted {
+        let path = match body.of {
             ObjectId::NONE if absolute(record.tail) => text::of_bytes(record.tail),
             ObjectId::NONE => return Err(wrong(at, "a file without an absolute path")),
             _ if !record.tail.is_empty() => {
-                return Err(wrong(at, "a file that has a path and was deleted"));
+                return Err(wrong(at, "a file that can have no path, and has one"));
             }
-            deleted => match self.object(at, deleted)? {
+            of => match self.object(at, of)? {
                 Object::Deleted(index) => {
                     format!("{} (deleted)", self.image.deleted_files[*index].path)
                 }
-                _ => return Err(malformed(at, Malformed::ObjectKind(deleted.number()))),
+                Object::Pipe(_) => format!("pipe {}", of.number()),
+                _ => return Err(malformed(at, Malformed::ObjectKind(of.number()))),
             },
         };
         self.define(at, body.id, Object::File(body, path))
+    }
+
+    fn piece(&mut self, record: &Record<'_>) -> Result<(), Problem> {
+        let at = record.at;
+        let body: Piece = record.body()?;
+        unused(at, body.reserved.get())?;
+        let Some(&Object::Pipe(index)) = self.objects.last() else {
+            return Err(wrong(at, "what is in a pipe, without that"));
+        };
+        if body.packet.get() > 1 || record.tail.is_empty() {
+            return Err(wrong(at, "a piece of a pipe that cannot be"));
+        }
+        if self.pieces == MOST {
+            return Err(wrong(at, format!("more than {MOST} pieces of a pipe")));
+        }
+        self.pieces += 1;
+        // CAST: `u64` is not smaller.
+        self.image.pipes[index].filled_bytes += record.tail.len() as u64;
+        Ok(())
     }
 
     fn deleted(&mut self, record: &Record<'_>) -> Result<(), Problem> {
@@ -506,58 +643,104 @@ impl Reading {
         }
     }
 
-    fn task(&mut self, record: &Record<'_>) -> Result<(), Problem> {
+    fn process(&mut self, record: &Record<'_>) -> Result<(), Problem> {
+        const SUBREAPER: u32 = 1;
+        const FLAGS: u32 = 3;
+
         let at = record.at;
-        let body: Task = record.body()?;
+        let body: codec::Process = record.body()?;
         unused(at, body.reserved.get())?;
         if body.number.get() as usize != self.seen.len() + 1 {
             return Err(wrong(at, "a process out of order"));
         }
-        if self.seen.len() == PROCESSES {
-            return Err(wrong(at, format!("more than {PROCESSES} processes")));
-        }
-        let parent = match (body.parent.get() as usize).checked_sub(1) {
-            None if self.seen.is_empty() => None,
-            None => return Err(wrong(at, "a second process without a parent")),
-            Some(index) => match self.image.processes.get(index) {
-                Some(parent) => Some(parent),
-                None => return Err(wrong(at, "a process before its parent")),
-            },
+        let parent = self.parent(at, body.parent.get())?;
+        let space = match body.mm {
+            ObjectId::NONE => None,
+            mm => Some(self.taken(at, mm)?),
         };
-        let space = match self.object(at, body.mm)? {
-            Object::Mm(index) => *index,
-            _ => return Err(malformed(at, Malformed::ObjectKind(body.mm.number()))),
-        };
-        if replace(&mut self.spaces[space].taken, true) {
-            return Err(wrong(at, "an address space of two processes"));
+        let (pid, group, session) = (body.pid.get(), body.pgrp.get(), body.session.get());
+        if ![group, session].into_iter().all(is_number) {
+            return Err(wrong(at, NO_NUMBER));
         }
-        let (pid, ids) = (body.pid.get(), (body.session.get(), body.pgrp.get()));
-        let same = parent.is_some_and(|parent| (parent.session, parent.group) == ids);
-        if !(1..=i32::MAX as u32).contains(&pid) || !(same || ids == (pid, pid)) {
-            return Err(wrong(at, "a process group that nobody leads"));
+        if session == pid && group != pid {
+            return Err(wrong(at, "a process that leads a session, but no group"));
         }
-        if body.comm.last() != Some(&0) {
-            return Err(wrong(at, "a process with a name that is too long"));
+        let flags = body.flags.get();
+        if flags & !FLAGS != 0 {
+            return Err(wrong(at, "a process with unknown flags"));
         }
-        let name = body.comm.split(|byte| *byte == 0).next();
-        let parent = parent.map(|parent| parent.pid);
+        let stop = body.stop.get();
+        if [body.exit_signal.get(), stop, body.stop_told.get()]
+            .iter()
+            .any(|signal| *signal > SIGNALS)
+        {
+            return Err(wrong(at, NO_SIGNAL));
+        }
+        if space.is_none() && (stop != 0 || parent.is_none()) {
+            return Err(wrong(
+                at,
+                "a process that has ended, but is stopped or has no parent",
+            ));
+        }
+        self.number(at, pid)?;
         self.seen.push(Seen {
             at,
             space,
-            ..Seen::default()
+            actions: false,
+            limits: false,
+            timers: false,
+            threads: Vec::new(),
         });
         self.image.processes.push(Process {
             pid,
             parent,
-            group: ids.1,
-            session: ids.0,
-            name: text::of_bytes(name.unwrap_or_default()),
-            no_new_privileges: body.no_new_privs.get() != 0,
+            group,
+            session,
+            stopped: (stop != 0).then(|| names::signal(stop)),
+            subreaper: flags & SUBREAPER != 0,
             // CAST: A signed number is stored as it is.
             oom_score_adj: body.oom_score_adj.get() as i32,
             ..Process::default()
         });
         Ok(())
+    }
+
+    /// The process ID of a parent by its number in the image.
+    fn parent(&self, at: u64, number: u32) -> Result<Option<u32>, Problem> {
+        let Some(index) = (number as usize).checked_sub(1) else {
+            return Ok(None);
+        };
+        match self.image.processes.get(index).zip(self.seen.get(index)) {
+            Some((parent, seen)) if seen.space.is_some() => Ok(Some(parent.pid)),
+            Some(_) => Err(wrong(at, "a child of a process that has ended")),
+            None => Err(wrong(at, "a process before its parent")),
+        }
+    }
+
+    /// The address space that a process takes.
+    fn taken(&mut self, at: u64, mm: ObjectId) -> Result<usize, Problem> {
+        let index = match self.object(at, mm)? {
+            Object::Mm(index) => *index,
+            _ => return Err(malformed(at, Malformed::ObjectKind(mm.number()))),
+        };
+        match replace(&mut self.spaces[index].taken, true) {
+            false => Ok(index),
+            true => Err(wrong(at, "an address space of two processes")),
+        }
+    }
+
+    /// Takes a number that no other process or thread has.
+    fn number(&mut self, at: u64, number: u32) -> Result<(), Problem> {
+        if !is_number(number) {
+            return Err(wrong(at, NO_NUMBER));
+        }
+        if self.numbers.len() == THREADS {
+            return Err(wrong(at, format!("more than {THREADS} threads")));
+        }
+        match self.numbers.insert(number) {
+            true => Ok(()),
+            false => Err(wrong(at, "a number of two threads")),
+        }
     }
 
     /// The process that a record belongs to.
@@ -566,16 +749,32 @@ impl Reading {
         last.ok_or_else(|| wrong(at, "a record of no process"))
     }
 
-    fn signals(&mut self, record: &Record<'_>) -> Result<(), Problem> {
-        let body: codec::Signals = record.body()?;
-        unused(record.at, body.reserved.get())?;
+    /// The same, which has not ended.
+    fn living(&mut self, at: u64) -> Result<(&mut Process, &mut Seen), Problem> {
+        let (process, seen) = self.last(at)?;
+        match seen.space {
+            Some(_) => Ok((process, seen)),
+            None => Err(wrong(at, "a record of a process that has ended")),
+        }
+    }
+
+    /// The thread that a record belongs to.
+    fn last_thread(&mut self, at: u64) -> Result<(&mut Thread, &mut Life), Problem> {
+        let (process, seen) = self.last(at)?;
+        let thread = process.threads.last_mut();
+        let life = seen.threads.last_mut().and_then(|seen| seen.life.as_mut());
+        let last = thread.zip(life);
+        last.ok_or_else(|| wrong(at, "a record of no thread"))
+    }
+
+    fn actions(&mut self, record: &Record<'_>) -> Result<(), Problem> {
+        let _: Actions = record.body()?;
         let size = size_of::<Action>();
-        if record.tail.len() != SIGNALS * size {
+        if record.tail.len() != SIGNALS as usize * size {
             return Err(wrong(record.at, "not one action for each signal"));
         }
-        let (process, seen) = self.last(record.at)?;
-        once(record, &mut seen.signals)?;
-        process.signals.blocked = names::signals(body.blocked.get());
+        let (process, seen) = self.living(record.at)?;
+        once(record, &mut seen.actions)?;
         for (number, bytes) in (1..).zip(record.tail.chunks_exact(size)) {
             let action = Action::read_from_bytes(bytes);
             match action.map_or(0, |action| action.handler.get()) {
@@ -589,34 +788,112 @@ impl Reading {
 
     fn thread(&mut self, record: &Record<'_>) -> Result<(), Problem> {
         let at = record.at;
-        let body: Thread = record.body()?;
-        unused(at, body.reserved.get())?;
-        let (clock, count) = (body.restart_clock.get(), body.restart_count.get());
-        let name = match body.restart.get() {
-            0 => None,
-            1 if clock != 1 && clock != 7 => {
-                return Err(wrong(at, "a nanosleep(2) by an unknown clock"));
-            }
-            1 => Some("nanosleep"),
-            2 if count > i32::MAX as u64 => {
-                return Err(wrong(at, "a poll(2) of more files than there can be"));
-            }
-            2 => Some("poll"),
-            3 if clock > 3 => return Err(wrong(at, "a futex(2) with unknown flags")),
-            3 if count >> 32 == 0 => return Err(wrong(at, "a futex(2) that nothing wakes")),
-            3 => Some("futex"),
-            _ => return Err(wrong(at, "an unknown call that goes on")),
-        };
-        // CAST: A signed number is stored as it is.
-        let time = Some(body.restart_left.get() as i64).filter(|time| *time != i64::MAX);
-        // By the real-time clock nothing is left, but an end is set.
-        let (left, until) = match body.restart.get() == 3 && clock & 2 != 0 {
-            true => (None, time),
-            false => (time, None),
-        };
+        let body: codec::Thread = record.body()?;
         let (process, seen) = self.last(at)?;
-        once(record, &mut seen.thread)?;
-        process.call = name.map(|name| Call { name, left, until });
+        let (pid, first) = (process.pid, seen.threads.is_empty());
+        let tid = body.tid.get();
+        match first {
+            true if tid != pid => {
+                return Err(wrong(
+                    at,
+                    "a first thread without the number of its process",
+                ));
+            }
+            true => (),
+            false => self.number(at, tid)?,
+        }
+        if body.comm.last() != Some(&0) {
+            return Err(wrong(at, "a thread with a name that is too long"));
+        }
+        let (mut thread, life) = match body.ended.get() {
+            0 => {
+                self.living(at)?;
+                (lively(record, &body)?, Some(self.life(at, &body)?))
+            }
+            1 if first => (Thread::default(), None),
+            1 => return Err(wrong(at, "a thread that has ended, but leads nobody")),
+            _ => return Err(wrong(at, "a thread that has ended, and has not")),
+        };
+        let name = body.comm.split(|byte| *byte == 0).next();
+        thread.tid = tid;
+        thread.name = text::of_bytes(name.unwrap_or_default());
+        thread.ended = life.is_none().then(|| ended(body.status.get()));
+
+        let (process, seen) = self.last(at)?;
+        if first {
+            process.name.clone_from(&thread.name);
+        }
+        if seen.space.is_none() {
+            process.ended.clone_from(&thread.ended);
+        }
+        process.threads.push(thread);
+        seen.threads.push(SeenThread { at, life });
+        Ok(())
+    }
+
+    /// What a thread refers to.
+    fn life(&self, at: u64, body: &codec::Thread) -> Result<Life, Problem> {
+        let other = |id: ObjectId| Err(malformed(at, Malformed::ObjectKind(id.number())));
+        let table = match self.object(at, body.files)? {
+            Object::Files(index) => *index,
+            _ => return other(body.files),
+        };
+        let place = match self.object(at, body.fs)? {
+            Object::Fs(index) => *index,
+            _ => return other(body.fs),
+        };
+        let cred = match self.object(at, body.cred)? {
+            Object::Cred(index) => *index,
+            _ => return other(body.cred),
+        };
+        Ok(Life {
+            table,
+            place,
+            cred,
+            regs: Vec::new(),
+        })
+    }
+
+    fn regs(&mut self, record: &Record<'_>) -> Result<(), Problem> {
+        let body: Regs = record.body()?;
+        unused(record.at, body.reserved.get())?;
+        let note = body.note.get();
+        let (_, life) = self.last_thread(record.at)?;
+        if !REGSETS.contains(&note) || life.regs.contains(&note) {
+            return Err(wrong(record.at, "unknown registers, or the same once more"));
+        }
+        life.regs.push(note);
+        Ok(())
+    }
+
+    fn pending(&mut self, record: &Record<'_>) -> Result<(), Problem> {
+        let at = record.at;
+        let body: Pending = record.body()?;
+        unused(at, body.reserved.get())?;
+        if record.tail.len() != SIGINFO {
+            return Err(wrong(at, "a signal without what is known of it"));
+        }
+        // Its number comes first.
+        let signal = record.tail.first_chunk();
+        let signal = signal.map_or(0, |number| u32::from_le_bytes(*number));
+        if !(1..=SIGNALS).contains(&signal) || signal == KILL {
+            return Err(wrong(at, "a signal that cannot wait"));
+        }
+        let pending = match body.shared.get() {
+            0 => &mut self.last_thread(at)?.0.pending,
+            1 => {
+                let (process, seen) = self.living(at)?;
+                if !seen.threads.is_empty() {
+                    return Err(wrong(at, "a signal for a process behind its threads"));
+                }
+                &mut process.signals.pending
+            }
+            _ => return Err(wrong(at, "a signal for nobody")),
+        };
+        if pending.len() == MOST {
+            return Err(wrong(at, format!("more than {MOST} signals that wait")));
+        }
+        pending.push(names::signal(signal));
         Ok(())
     }
 
@@ -625,7 +902,7 @@ impl Reading {
         if record.tail.len() != names::RESOURCES.len() * 16 {
             return Err(wrong(record.at, "not one limit for each resource"));
         }
-        let (process, seen) = self.last(record.at)?;
+        let (process, seen) = self.living(record.at)?;
         once(record, &mut seen.limits)?;
         let mut words = record.tail.chunks_exact(8).map(|word| {
             let limit = word.try_into().map_or(u64::MAX, u64::from_le_bytes);
@@ -646,11 +923,114 @@ impl Reading {
 
     fn fs(&mut self, record: &Record<'_>) -> Result<(), Problem> {
         let body: Fs = record.body()?;
-        let cwd = self.file(record.at, body.cwd)?.1;
-        let (process, seen) = self.last(record.at)?;
-        once(record, &mut seen.fs)?;
-        process.cwd = Some(cwd);
-        process.umask = Some(format!("{:03o}", body.umask.get()));
+        unused(record.at, body.reserved.get())?;
+        self.places.push(Place {
+            cwd: self.file(record.at, body.cwd)?.1,
+            umask: format!("{:03o}", body.umask.get()),
+        });
+        let index = self.places.len() - 1;
+        self.define(record.at, body.id, Object::Fs(index))
+    }
+
+    fn cred(&mut self, record: &Record<'_>) -> Result<(), Problem> {
+        let body: Cred = record.body()?;
+        let groups = record.tail.chunks_exact(4);
+        if !groups.remainder().is_empty() {
+            return Err(wrong(record.at, "a part of a group"));
+        }
+        let set = |set: U64| format!("{:#x}", set.get());
+        self.creds.push(Credentials {
+            uid: Ids {
+                real: body.uid.get(),
+                effective: body.euid.get(),
+                saved: body.suid.get(),
+                filesystem: body.fsuid.get(),
+            },
+            gid: Ids {
+                real: body.gid.get(),
+                effective: body.egid.get(),
+                saved: body.sgid.get(),
+                filesystem: body.fsgid.get(),
+            },
+            groups: groups
+                .map(|group| group.try_into().map_or(0, u32::from_le_bytes))
+                .collect(),
+            securebits: body.securebits.get(),
+            capabilities: Capabilities {
+                inheritable: set(body.inheritable),
+                permitted: set(body.permitted),
+                effective: set(body.effective),
+                bounding: set(body.bounding),
+                ambient: set(body.ambient),
+            },
+        });
+        let index = self.creds.len() - 1;
+        self.define(record.at, body.id, Object::Cred(index))
+    }
+
+    fn interval_timers(&mut self, record: &Record<'_>) -> Result<(), Problem> {
+        const KINDS: [(&str, &str); 3] = [
+            ("real", "ALRM"),
+            ("virtual", "VTALRM"),
+            ("profiling", "PROF"),
+        ];
+
+        let body: Itimers = record.body()?;
+        let (process, seen) = self.living(record.at)?;
+        once(record, &mut seen.timers)?;
+        for ((kind, left), interval) in KINDS.into_iter().zip(body.left).zip(body.interval) {
+            let (left, interval) = (left.get(), interval.get());
+            if left.max(interval) > TIME {
+                return Err(wrong(record.at, "a timer beyond its range"));
+            }
+            if left > 0 {
+                process.interval_timers.push(Timer {
+                    id: None,
+                    clock: kind.0.to_owned(),
+                    signal: Some(kind.1.to_owned()),
+                    left: Some(left),
+                    until: None,
+                    interval,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn timer(&mut self, record: &Record<'_>) -> Result<(), Problem> {
+        const REALTIME: u32 = 0;
+        const SILENT: u32 = 1;
+        const ABSOLUTE: u32 = 2;
+        const FLAGS: u32 = 3;
+
+        let at = record.at;
+        let body: codec::Timer = record.body()?;
+        let (id, clock, flags) = (body.id.get(), body.clock.get(), body.flags.get());
+        let absolute = flags & ABSOLUTE != 0;
+        if i32::try_from(id).is_err() || flags & !FLAGS != 0 || absolute && clock != REALTIME {
+            return Err(wrong(at, "a timer that cannot be"));
+        }
+        let (left, interval) = (body.left.get(), body.interval.get());
+        if left.max(interval) > TIME {
+            return Err(wrong(at, "a timer beyond its range"));
+        }
+        let signal = Some(body.signal.get()).filter(|_| body.notify.get() != SILENT);
+        if signal.is_some_and(|signal| !(1..=SIGNALS).contains(&signal)) {
+            return Err(wrong(at, NO_SIGNAL));
+        }
+        let time = Some(left).filter(|left| *left > 0);
+        let (process, _) = self.living(at)?;
+        if process.timers.len() == MOST {
+            return Err(wrong(at, format!("more than {MOST} timers")));
+        }
+        process.timers.push(Timer {
+            id: Some(id),
+            clock: names::clock(clock),
+            signal: signal.map(names::signal),
+            left: time.filter(|_| !absolute),
+            until: time.filter(|_| absolute),
+            interval,
+        });
         Ok(())
     }
 
@@ -670,28 +1050,23 @@ impl Reading {
             flags: file.map_or(Vec::new(), |file| names::open_flags(file.flags.get())),
             close_on_exec: body.flags.get() & 1 != 0,
         };
-        let (process, _) = self.last(record.at)?;
-        let before = process.descriptors.last();
+        let Some(table) = self.tables.last_mut() else {
+            return Err(wrong(record.at, "a descriptor of no table"));
+        };
+        let before = table.descriptors.last();
         if before.is_some_and(|before| before.fd >= descriptor.fd) {
             return Err(wrong(record.at, "descriptors out of order"));
         }
-        process.descriptors.push(descriptor);
+        table.descriptors.push(descriptor);
         Ok(())
     }
 
     /// What can only be checked at the end.
     fn complete(&self) -> Result<(), Problem> {
         for (process, seen) in self.image.processes.iter().zip(&self.seen) {
-            let parts = [
-                (seen.signals, Type::Signals),
-                (seen.thread, Type::Thread),
-                (seen.limits, Type::Rlimits),
-                (seen.fs, Type::Fs),
-                (seen.regs, Type::Regs),
-            ];
-            if let Some((_, kind)) = parts.iter().find(|(seen, _)| !seen) {
-                let what = format!("pid {} has no record `{}`", process.pid, kind.name());
-                return Err(wrong(seen.at, what));
+            if let Some((at, kind)) = seen.missing() {
+                let what = format!("pid {} lacks a record `{}`", process.pid, kind.name());
+                return Err(wrong(at, what));
             }
         }
         match self.image.processes.is_empty() {
@@ -701,15 +1076,126 @@ impl Reading {
         }
     }
 
-    /// The image, its processes with their memory.
+    /// The image, its processes with their memory and files.
     fn finish(mut self) -> Image {
         for (process, seen) in self.image.processes.iter_mut().zip(&self.seen) {
-            let space = &self.spaces[seen.space];
-            process.executable.clone_from(&space.exe);
-            process.memory = space.memory.clone();
+            if let Some(index) = seen.space {
+                let space = &self.spaces[index];
+                process.executable.clone_from(&space.exe);
+                process.memory = Some(space.memory.clone());
+            }
+            let table = same(seen.lives().map(|life| life.table));
+            let place = same(seen.lives().map(|life| life.place));
+            let cred = same(seen.lives().map(|life| life.cred));
+            process.open = table.map(|table| self.tables[table].of(process.pid));
+            process.place = place.map(|place| self.places[place].clone());
+            process.credentials = cred.map(|cred| self.creds[cred].clone());
+            for (thread, seen) in process.threads.iter_mut().zip(&seen.threads) {
+                let Some(life) = &seen.life else {
+                    continue;
+                };
+                if table.is_none() {
+                    thread.open = Some(self.tables[life.table].of(thread.tid));
+                }
+                if place.is_none() {
+                    thread.place = Some(self.places[life.place].clone());
+                }
+                if cred.is_none() {
+                    thread.credentials = Some(self.creds[life.cred].clone());
+                }
+            }
         }
         self.image
     }
+}
+
+/// What all of them are, if that is the same.
+fn same(mut indices: impl Iterator<Item = usize>) -> Option<usize> {
+    let first = indices.next()?;
+    indices.all(|index| index == first).then_some(first)
+}
+
+/// Whether a process or a thread can have a number.
+fn is_number(number: u32) -> bool {
+    i32::try_from(number).is_ok_and(|number| number > 0)
+}
+
+/// What a thread has ended with, as wait(2) has it.
+fn ended(status: u32) -> Ended {
+    match status & 0x7f {
+        0 => Ended::Status(status >> 8 & 0xff),
+        signal => Ended::Signal(names::signal(signal)),
+    }
+}
+
+/// A thread that has not ended, but for its name.
+fn lively(record: &Record<'_>, body: &codec::Thread) -> Result<Thread, Problem> {
+    let at = record.at;
+    if body.death_signal.get() > SIGNALS {
+        return Err(wrong(at, NO_SIGNAL));
+    }
+    Ok(Thread {
+        settings: Some(settings(at, body, record.tail)?),
+        blocked: names::signals(body.blocked.get()),
+        call: call(at, body)?,
+        ..Thread::default()
+    })
+}
+
+fn settings(at: u64, body: &codec::Thread, processors: &[u8]) -> Result<Settings, Problem> {
+    const IDLE: u32 = 3;
+
+    let priority = body.priority.get();
+    let range = match body.policy.get() {
+        1 | 2 => 1..=99,
+        _ => 0..=0,
+    };
+    let policy = names::policy(body.policy.get())
+        .filter(|_| range.contains(&priority) && body.sched_flags.get() <= 1)
+        .ok_or_else(|| wrong(at, "an unknown way of scheduling"))?;
+    if body.io_priority.get() >> 13 > IDLE {
+        return Err(wrong(at, "an unknown I/O priority"));
+    }
+    if processors.len() > PROCESSORS {
+        return Err(wrong(at, "a mask of too many processors"));
+    }
+    Ok(Settings {
+        no_new_privileges: body.no_new_privs.get() != 0,
+        // CAST: A signed number is stored as it is.
+        nice: body.nice.get() as i32,
+        policy,
+        priority,
+        processors: (!processors.is_empty()).then(|| names::processors(processors)),
+        io_priority: names::io_priority(body.io_priority.get()),
+    })
+}
+
+/// The call that a thread goes on with.
+fn call(at: u64, body: &codec::Thread) -> Result<Option<Call>, Problem> {
+    let (clock, count) = (body.restart_clock.get(), body.restart_count.get());
+    let name = match body.restart.get() {
+        0 => return Ok(None),
+        1 if clock != 1 && clock != 7 => {
+            return Err(wrong(at, "a nanosleep(2) by an unknown clock"));
+        }
+        1 => "nanosleep",
+        2 if count > i32::MAX as u64 => {
+            return Err(wrong(at, "a poll(2) of more files than there can be"));
+        }
+        2 => "poll",
+        3 if clock > 3 => return Err(wrong(at, "a futex(2) with unknown flags")),
+        3 if count >> 32 == 0 => return Err(wrong(at, "a futex(2) that nothing wakes")),
+        3 => "futex",
+        _ => return Err(wrong(at, "an unknown call that goes on")),
+    };
+    // CAST: A signed number is stored as it is.
+    let time = Some(body.restart_left.get() as i64).filter(|time| *time != i64::MAX);
+    // By the real-time clock nothing is left, but an end is set.
+    let (left, until) = match body.restart.get() == 3 && clock & 2 != 0 {
+        true => (None, time),
+        false => (time, None),
+    };
+    Ok(Some(Call { name, left, until }))
 }
 
 /// Whether it can be the path of a file.

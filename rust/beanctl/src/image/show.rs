@@ -11,7 +11,10 @@ use indicatif::{BinaryBytes, HumanBytes};
 use serde::Serialize;
 
 use super::read::read;
-use super::{Descriptor, Image, Line, Mapping, Process, open, refused, title};
+use super::{
+    Call, Credentials, Descriptor, Ended, Ids, Image, Limit, Line, Mapping, Memory, Open, Place,
+    Process, Settings, Thread, Timer, open, refused, title,
+};
 use crate::ckpt::plural;
 use crate::print;
 
@@ -58,9 +61,7 @@ pub fn run(args: &Args) -> Result<()> {
         print(&format!("{}\n", serde_json::to_string_pretty(&shown)?))?;
     } else if image.version > 0 {
         let mut out = format!("{}: {}\n", title(&args.image), head(&image));
-        for process in image.processes.iter().filter(|p| p.parent.is_none()) {
-            tree(&mut out, &image, process, 0)?;
-        }
+        tree(&mut out, &image)?;
         shared(&mut out, &image)?;
         table(&mut out, &lines)?;
         print(&out)?;
@@ -88,101 +89,225 @@ fn head(image: &Image) -> String {
     parts.join(", ")
 }
 
-/// A process with its children below it.
-fn tree(out: &mut String, image: &Image, process: &Process, depth: usize) -> Result<()> {
-    let indent = "  ".repeat(depth);
-    writeln!(
-        out,
-        "\n{indent}{} {}  {}",
-        process.pid,
-        process.name,
-        process.executable.as_deref().unwrap_or("no executable")
-    )?;
-    let detail = format!("{indent}    ");
-    let ids = format!("group {}, session {}", process.group, process.session);
-    writeln!(out, "{detail}process    {ids}{}", settings(process))?;
-    if let (Some(cwd), Some(umask)) = (&process.cwd, &process.umask) {
-        writeln!(out, "{detail}directory  {cwd}, umask {umask}")?;
-    }
-    if let Some(call) = &process.call {
-        let left = match call.left {
-            Some(left) => format!("{:?} left", nanoseconds(left)),
-            None => call
-                .until
-                .map_or("without a time limit".to_owned(), |until| {
-                    format!("until {:?} after 1970 began", nanoseconds(until))
-                }),
-        };
-        writeln!(out, "{detail}waits in   {}, {left}", call.name)?;
-    }
-    for (what, signals) in [
-        ("handles", &process.signals.handled),
-        ("ignores", &process.signals.ignored),
-        ("blocks", &process.signals.blocked),
-    ] {
-        if !signals.is_empty() {
-            writeln!(out, "{detail}{what:<9}  {}", signals.join(" "))?;
-        }
-    }
-    let limits: Vec<String> = process
-        .limits
-        .iter()
-        .map(|limit| {
-            let text = |limit: Option<u64>| limit.map_or("none".to_owned(), |l| l.to_string());
-            format!(
-                "{} {}:{}",
-                limit.resource,
-                text(limit.soft),
-                text(limit.hard)
-            )
-        })
-        .collect();
-    if !limits.is_empty() {
-        writeln!(out, "{detail}limits     {}", limits.join(", "))?;
-    }
-    for file in &process.descriptors {
-        writeln!(out, "{detail}fd {:<7} {}", file.fd, descriptor(file))?;
-    }
-    writeln!(
-        out,
-        "{detail}memory     {} in {}, {} stored",
-        BinaryBytes(process.memory.bytes),
-        plural(process.memory.mappings.len(), "mapping", "mappings"),
-        BinaryBytes(process.memory.stored_bytes)
-    )?;
-    if let Some(vdso) = &process.memory.vdso {
-        writeln!(
-            out,
-            "{detail}vdso       {}, CRC-32C {}",
-            vdso.start, vdso.crc
-        )?;
-    }
-    for mapping in &process.memory.mappings {
-        writeln!(out, "{detail}  {}", mapping_line(mapping))?;
-    }
-    let children = image
-        .processes
-        .iter()
-        .filter(|child| child.parent == Some(process.pid));
-    for child in children {
-        tree(out, image, child, depth + 1)?;
+/// Processes, each with its children below it.
+fn tree(out: &mut String, image: &Image) -> Result<()> {
+    let children = |parent| {
+        let processes = image.processes.iter().rev();
+        processes.filter(move |process| process.parent == parent)
+    };
+    let mut left: Vec<_> = children(None).map(|process| (process, 0)).collect();
+    while let Some((parent, depth)) = left.pop() {
+        process(out, &"  ".repeat(depth), parent)?;
+        left.extend(children(Some(parent.pid)).map(|child| (child, depth + 1)));
     }
     Ok(())
 }
 
-fn nanoseconds(number: i64) -> Duration {
-    Duration::from_nanos(number.max(0).unsigned_abs())
+fn process(out: &mut String, indent: &str, process: &Process) -> Result<()> {
+    let what = match (&process.ended, &process.executable) {
+        (Some(how), _) => ended(how),
+        (None, Some(executable)) => executable.clone(),
+        (None, None) => "no executable".to_owned(),
+    };
+    writeln!(out, "\n{indent}{} {}  {what}", process.pid, process.name)?;
+    let indent = format!("{indent}    ");
+    line(out, &indent, "process", &state(process))?;
+    place(out, &indent, process.place.as_ref())?;
+    credentials(out, &indent, process.credentials.as_ref())?;
+    let signals = &process.signals;
+    line(out, &indent, "handles", &signals.handled.join(" "))?;
+    line(out, &indent, "ignores", &signals.ignored.join(" "))?;
+    line(out, &indent, "pending", &signals.pending.join(" "))?;
+    line(out, &indent, "limits", &limits(&process.limits))?;
+    for each in process.interval_timers.iter().chain(&process.timers) {
+        let number = each
+            .id
+            .map_or("timer".to_owned(), |id| format!("timer {id}"));
+        line(out, &indent, &number, &timer(each))?;
+    }
+    match &process.threads[..] {
+        [only] => thread(out, &indent, only)?,
+        threads => {
+            for each in threads {
+                let how = each.ended.as_ref().map(ended);
+                let parts: Vec<_> = [each.name.clone()].into_iter().chain(how).collect();
+                let number = format!("thread {}", each.tid);
+                line(out, &indent, &number, &parts.join(", "))?;
+                thread(out, &format!("{indent}  "), each)?;
+            }
+        }
+    }
+    descriptors(out, &indent, process.open.as_ref())?;
+    match &process.memory {
+        Some(mapped) => memory(out, &indent, mapped),
+        None => Ok(()),
+    }
 }
 
-fn settings(process: &Process) -> String {
-    let mut text = String::new();
-    if process.no_new_privileges {
-        text += ", no new privileges";
+/// What a thread does not have in common with the others.
+fn thread(out: &mut String, indent: &str, thread: &Thread) -> Result<()> {
+    let waits = thread.call.as_ref().map_or(String::new(), call);
+    let settings = thread.settings.as_ref().map_or(String::new(), settings);
+    place(out, indent, thread.place.as_ref())?;
+    credentials(out, indent, thread.credentials.as_ref())?;
+    line(out, indent, "waits in", &waits)?;
+    line(out, indent, "settings", &settings)?;
+    line(out, indent, "blocks", &thread.blocked.join(" "))?;
+    line(out, indent, "pending", &thread.pending.join(" "))?;
+    descriptors(out, indent, thread.open.as_ref())
+}
+
+/// A line about something, if there is anything to say.
+fn line(out: &mut String, indent: &str, what: &str, text: &str) -> Result<()> {
+    if !text.is_empty() {
+        writeln!(out, "{indent}{what:<9}  {text}")?;
+    }
+    Ok(())
+}
+
+fn ended(how: &Ended) -> String {
+    match how {
+        Ended::Status(status) => format!("has ended, status {status}"),
+        Ended::Signal(signal) => format!("has ended by {signal}"),
+    }
+}
+
+fn state(process: &Process) -> String {
+    let mut text = format!("group {}, session {}", process.group, process.session);
+    if process.subreaper {
+        text += ", subreaper";
+    }
+    if let Some(signal) = &process.stopped {
+        text += &format!(", stopped by {signal}");
     }
     if process.oom_score_adj != 0 {
         text += &format!(", oom_score_adj {}", process.oom_score_adj);
     }
     text
+}
+
+/// What is not as it is by default.
+fn settings(settings: &Settings) -> String {
+    let mut parts = Vec::new();
+    if settings.no_new_privileges {
+        parts.push("no new privileges".to_owned());
+    }
+    if settings.nice != 0 {
+        parts.push(format!("nice {}", settings.nice));
+    }
+    match (settings.policy, settings.priority) {
+        ("other", _) => (),
+        (policy, 0) => parts.push(format!("policy {policy}")),
+        (policy, priority) => parts.push(format!("policy {policy} {priority}")),
+    }
+    let processors = settings.processors.as_ref();
+    parts.extend(processors.map(|list| format!("processors {list}")));
+    let io = settings.io_priority.as_ref();
+    parts.extend(io.map(|priority| format!("I/O {priority}")));
+    parts.join(", ")
+}
+
+fn place(out: &mut String, indent: &str, place: Option<&Place>) -> Result<()> {
+    let text = place.map(|place| format!("{}, umask {}", place.cwd, place.umask));
+    line(out, indent, "directory", &text.unwrap_or_default())
+}
+
+fn credentials(out: &mut String, indent: &str, credentials: Option<&Credentials>) -> Result<()> {
+    let Some(who) = credentials else {
+        return Ok(());
+    };
+    let mut text = format!("user {}, group {}", ids(&who.uid), ids(&who.gid));
+    if !who.groups.is_empty() {
+        let groups: Vec<_> = who.groups.iter().map(u32::to_string).collect();
+        text += &format!(", groups {}", groups.join(" "));
+    }
+    let capabilities = &who.capabilities.effective;
+    if capabilities != "0x0" {
+        text += &format!(", capabilities {capabilities}");
+    }
+    line(out, indent, "runs as", &text)
+}
+
+fn ids(ids: &Ids) -> String {
+    let Ids {
+        real,
+        effective,
+        saved,
+        filesystem,
+    } = ids;
+    match [effective, saved, filesystem].iter().all(|id| *id == real) {
+        true => real.to_string(),
+        false => format!("{real} (effective {effective}, saved {saved}, for files {filesystem})"),
+    }
+}
+
+fn timer(timer: &Timer) -> String {
+    let [left, until] = [timer.left, timer.until].map(|time| time.map(Duration::from_nanos));
+    let mut text = format!("{}, {}", timer.clock, end(left, until, "not set"));
+    if timer.interval > 0 {
+        text += &format!(", then every {:?}", Duration::from_nanos(timer.interval));
+    }
+    if let Some(signal) = &timer.signal {
+        text += &format!(", sends {signal}");
+    }
+    text
+}
+
+fn call(call: &Call) -> String {
+    let time = |time: i64| Duration::from_nanos(time.max(0).unsigned_abs());
+    let [left, until] = [call.left, call.until].map(|end| end.map(time));
+    format!(
+        "{}, {}",
+        call.name,
+        end(left, until, "without a time limit")
+    )
+}
+
+/// When something ends.
+fn end(left: Option<Duration>, until: Option<Duration>, never: &str) -> String {
+    match (left, until) {
+        (Some(left), _) => format!("{left:?} left"),
+        (None, Some(until)) => format!("until {until:?} after 1970 began"),
+        (None, None) => never.to_owned(),
+    }
+}
+
+fn limits(limits: &[Limit]) -> String {
+    let text = |limit: Option<u64>| limit.map_or("none".to_owned(), |l| l.to_string());
+    let limits = limits.iter().map(|limit| {
+        let (soft, hard) = (text(limit.soft), text(limit.hard));
+        format!("{} {soft}:{hard}", limit.resource)
+    });
+    limits.collect::<Vec<_>>().join(", ")
+}
+
+fn memory(out: &mut String, indent: &str, memory: &Memory) -> Result<()> {
+    let summary = format!(
+        "{} in {}, {} stored",
+        BinaryBytes(memory.bytes),
+        plural(memory.mappings.len(), "mapping", "mappings"),
+        BinaryBytes(memory.stored_bytes)
+    );
+    line(out, indent, "memory", &summary)?;
+    if let Some(vdso) = &memory.vdso {
+        let code = format!("{}, CRC-32C {}", vdso.start, vdso.crc);
+        line(out, indent, "vdso", &code)?;
+    }
+    for mapping in &memory.mappings {
+        writeln!(out, "{indent}  {}", mapping_line(mapping))?;
+    }
+    Ok(())
+}
+
+fn descriptors(out: &mut String, indent: &str, open: Option<&Open>) -> Result<()> {
+    match open {
+        None => Ok(()),
+        Some(Open::Of(number)) => line(out, indent, "fds", &format!("those of {number}")),
+        Some(Open::Descriptors(files)) => files.iter().try_for_each(|file| {
+            let number = format!("fd {}", file.fd);
+            line(out, indent, &number, &descriptor(file))
+        }),
+    }
 }
 
 fn descriptor(file: &Descriptor) -> String {
@@ -249,6 +374,15 @@ fn shared(out: &mut String, image: &Image) -> Result<()> {
             file.permissions,
             file.uid,
             file.gid
+        )?;
+    }
+    for pipe in &image.pipes {
+        writeln!(
+            out,
+            "pipe {}: {} in it, of {}",
+            pipe.number,
+            BinaryBytes(pipe.filled_bytes),
+            BinaryBytes(pipe.bytes.into())
         )?;
     }
     for file in &image.external_files {

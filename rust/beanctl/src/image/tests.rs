@@ -2,13 +2,15 @@
 
 //! Good images, and what is wrong with others.
 
+use std::mem::offset_of;
+
 use super::read::{Problem, read};
-use super::{Image, Line, Time};
+use super::{Descriptor, Ended, Ids, Image, Line, Open, Place, Process, Thread, Time};
 
 #[path = "../../tests/sample/mod.rs"]
 mod sample;
 
-use beanpod_image::Type;
+use beanpod_image::{self as codec, Type};
 use sample::Fault::{Field, Frame, Many, Tail, Twice, Without};
 use sample::{Fault, image};
 
@@ -42,20 +44,35 @@ fn a_good_image() {
     );
     assert!(image.memory_checksums);
     assert_eq!(image.memory_bytes, 6 * 4096);
-    let [first, second] = &image.processes[..] else {
+    let [first, _, second] = &image.processes[..] else {
         panic!("{image:?}");
     };
     assert_eq!((first.pid, first.parent), (101, None));
-    assert_eq!((second.pid, second.parent), (102, Some(101)));
+    assert_eq!((second.pid, second.parent), (103, Some(101)));
     assert_eq!(first.executable.as_deref(), Some("/usr/bin/co\u{fc}nt"));
     assert_eq!(first.name, "co\\u{1b}nt");
+    assert!(first.subreaper && !second.subreaper);
     assert_eq!(
-        (first.cwd.as_deref(), first.umask.as_deref()),
-        (Some("/tmp"), Some("022"))
+        (first.stopped.as_deref(), &second.stopped),
+        (Some("STOP"), &None)
     );
+    let place = first.place.as_ref().unwrap();
+    assert_eq!((place.cwd.as_str(), place.umask.as_str()), ("/tmp", "022"));
     assert_eq!(first.signals.handled, ["TERM"]);
     assert_eq!(first.signals.ignored, ["HUP"]);
-    assert_eq!(first.signals.blocked, ["USR1"]);
+    assert_eq!(first.signals.pending, ["TERM"]);
+    let who = first.credentials.as_ref().unwrap();
+    let user = Ids {
+        real: 1000,
+        effective: 0,
+        saved: 1000,
+        filesystem: 1000,
+    };
+    assert_eq!(
+        (who.uid, who.gid.effective, &who.groups[..]),
+        (user, 100, &[10, 27][..])
+    );
+    assert_eq!(who.capabilities.effective, "0x3");
     let [limit] = &first.limits[..] else {
         panic!("{:?}", first.limits);
     };
@@ -63,15 +80,15 @@ fn a_good_image() {
         (limit.resource, limit.soft, limit.hard),
         ("nofile", Some(1024), None)
     );
-    assert_eq!(first.call.as_ref().unwrap().left, Some(1_500_000_000));
-    let file = &first.descriptors[0];
+    let files = descriptors(first.open.as_ref());
+    let file = &files[0];
     assert_eq!(
         (file.fd, file.position, file.path.as_str()),
         (3, 42, "/tmp/out")
     );
     assert_eq!(file.flags, ["write", "append"]);
-    assert_eq!(first.descriptors[1].path, "/tmp/gone (deleted)");
-    assert_eq!(first.descriptors[2].path, "external `log`");
+    assert_eq!(files[1].path, "/tmp/gone (deleted)");
+    assert_eq!(files[2].path, "external `log`");
     let gone = &image.deleted_files[0];
     assert_eq!(
         (gone.number, gone.bytes, gone.stored_bytes),
@@ -87,6 +104,13 @@ fn a_good_image() {
     };
     assert_eq!(gone.accessed, time(-1, 0));
     assert_eq!(gone.modified, time(1_800_000_000, 5));
+    let pipe = &image.pipes[0];
+    assert_eq!(
+        (pipe.number, pipe.bytes, pipe.filled_bytes),
+        (12, 65_536, 8)
+    );
+    let end = &descriptors(second.open.as_ref())[1];
+    assert_eq!((end.path.as_str(), end.kind), ("pipe 12", "pipe"));
     let external = &image.external_files[0];
     assert_eq!((external.number, external.name.as_str()), (7, "log"));
     let clocks = image.clocks.unwrap();
@@ -96,22 +120,181 @@ fn a_good_image() {
     );
 }
 
+fn descriptors(open: Option<&Open>) -> &[Descriptor] {
+    match open {
+        Some(Open::Descriptors(files)) => files,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn threads_have_what_is_their_own() {
+    let image = of(&image(Fault::None)).unwrap();
+    let [first, other] = &image.processes[0].threads[..] else {
+        panic!("{image:?}");
+    };
+    assert_eq!(
+        (first.tid, other.tid, other.name.as_str()),
+        (101, 9001, "co\\u{1b}nt")
+    );
+    assert_eq!(first.call.as_ref().unwrap().left, Some(1_500_000_000));
+    assert!(other.call.is_none());
+    assert_eq!(other.blocked, ["USR1"]);
+    assert_eq!(
+        (first.pending.len(), &other.pending[..]),
+        (0, &["USR2".to_owned()][..])
+    );
+    let settings = other.settings.as_ref().unwrap();
+    assert_eq!((settings.nice, settings.policy), (5, "batch"));
+    assert_eq!(settings.processors.as_deref(), Some("0,2-3"));
+    assert_eq!(settings.io_priority.as_deref(), Some("best effort 4"));
+    let settings = first.settings.as_ref().unwrap();
+    assert_eq!((settings.nice, settings.policy), (0, "other"));
+    assert_eq!(
+        (&settings.processors, &settings.io_priority),
+        (&None, &None)
+    );
+}
+
+#[test]
+fn what_threads_share_is_told_once() {
+    let of = |fault| of(&image(fault)).unwrap().processes;
+    let processes = of(Fault::None);
+    let alone = |thread: &Thread| {
+        thread.open.is_none() && thread.place.is_none() && thread.credentials.is_none()
+    };
+    assert!(
+        processes
+            .iter()
+            .flat_map(|process| &process.threads)
+            .all(alone)
+    );
+
+    // The other thread has the table of the next process.
+    let processes = of(Field(Type::Thread, 1, FILES, 14));
+    let [first, _, second] = &processes[..] else {
+        panic!("{processes:?}");
+    };
+    assert!(first.open.is_none() && first.place.is_some() && first.credentials.is_some());
+    let fds = |open| -> Vec<u32> { descriptors(open).iter().map(|file| file.fd).collect() };
+    assert_eq!(fds(first.threads[0].open.as_ref()), [3, 4, 5]);
+    assert_eq!(fds(first.threads[1].open.as_ref()), [0, 1]);
+    assert!(matches!(second.open, Some(Open::Of(9001))));
+
+    let processes = of(Field(Type::Thread, 1, FS, 15));
+    let place = |umask: &str| {
+        Some(Place {
+            cwd: "/tmp".to_owned(),
+            umask: umask.to_owned(),
+        })
+    };
+    let [first, other] = &processes[0].threads[..] else {
+        panic!("{processes:?}");
+    };
+    assert_eq!((&first.place, &other.place), (&place("022"), &place("077")));
+    assert_eq!(
+        (&processes[0].place, &processes[2].place),
+        (&None, &place("077"))
+    );
+
+    let processes = of(Field(Type::Thread, 1, CRED, 16));
+    let user = |thread: usize| {
+        let who = processes[0].threads[thread].credentials.as_ref();
+        who.unwrap().uid.real
+    };
+    assert_eq!((user(0), user(1)), (1000, 0));
+    assert!(processes[0].credentials.is_none());
+}
+
+#[test]
+fn what_has_ended_has_a_status() {
+    let ended = |fault| {
+        let image = of(&image(fault)).unwrap();
+        let Process {
+            ended,
+            memory,
+            threads,
+            ..
+        } = image.processes[1].clone();
+        assert!(memory.is_none() && threads[0].settings.is_none());
+        assert_eq!(threads[0].ended, ended);
+        ended.unwrap()
+    };
+    assert_eq!(ended(Fault::None), Ended::Status(3));
+    assert_eq!(
+        ended(Field(Type::Thread, 2, 8, 0x8b)),
+        Ended::Signal("SEGV".to_owned())
+    );
+
+    let image = of(&image(Fault::Ended)).unwrap();
+    let first = &image.processes[0];
+    assert!(first.ended.is_none() && first.memory.is_some());
+    assert_eq!(first.threads[0].ended, Some(Ended::Status(0)));
+    assert_eq!(first.threads[1].ended, None);
+    assert_eq!(descriptors(first.open.as_ref()).len(), 3);
+}
+
+#[test]
+fn several_processes_may_have_no_parent() {
+    let image = of(&image(Field(Type::Process, 2, 4, 0))).unwrap();
+    let parents: Vec<_> = image
+        .processes
+        .iter()
+        .map(|process| process.parent)
+        .collect();
+    assert_eq!(parents, [None, Some(101), None]);
+}
+
+#[test]
+fn timers_have_a_time_that_is_left_or_set() {
+    let timers = |fault| {
+        let first = of(&image(fault)).unwrap().processes.swap_remove(0);
+        let [real] = &first.interval_timers[..] else {
+            panic!("{first:?}");
+        };
+        assert_eq!(
+            (real.clock.as_str(), real.signal.as_deref()),
+            ("real", Some("ALRM"))
+        );
+        assert_eq!(
+            (real.left, real.interval),
+            (Some(2_500_000_000), 4_000_000_000)
+        );
+        let [timer] = &first.timers[..] else {
+            panic!("{first:?}");
+        };
+        (timer.id, timer.left, timer.until, timer.signal.clone())
+    };
+    let (id, time) = (Some(7), Some(1_800_000_000_000_000_000));
+    let signal = Some("USR2".to_owned());
+    assert_eq!(timers(Fault::None), (id, None, time, signal.clone()));
+    assert_eq!(
+        timers(Field(Type::Timer, 0, 20, 0)),
+        (id, time, None, signal)
+    );
+    // It sends nothing.
+    assert_eq!(timers(Field(Type::Timer, 0, 8, 1)), (id, None, time, None));
+}
+
 #[test]
 fn a_time_by_the_clock_is_not_one_that_is_left() {
     let call = |fault| {
         let image = of(&image(fault)).unwrap();
-        let call = image.processes[1].call.clone().unwrap();
+        let call = image.processes[2].threads[0].call.clone().unwrap();
         (call.name, call.left, call.until)
     };
     let time = Some(1_800_000_000_000_000_000);
     assert_eq!(call(Fault::None), ("futex", None, time));
-    assert_eq!(call(Field(Type::Thread, 1, 36, 1)), ("futex", time, None));
+    assert_eq!(
+        call(Field(Type::Thread, 3, CLOCK, 1)),
+        ("futex", time, None)
+    );
 }
 
 #[test]
 fn memory_is_counted_where_it_is_mapped() {
     let image = of(&image(Fault::None)).unwrap();
-    let memory = &image.processes[0].memory;
+    let memory = image.processes[0].memory.as_ref().unwrap();
     let stored: Vec<_> = memory
         .mappings
         .iter()
@@ -140,7 +323,8 @@ fn memory_is_counted_where_it_is_mapped() {
         (shm.number, shm.bytes, shm.stored_bytes),
         (4, 2 * page, page)
     );
-    assert_eq!(image.processes[1].memory.stored_bytes, 0);
+    let memory = image.processes[2].memory.as_ref().unwrap();
+    assert_eq!(memory.stored_bytes, 0);
 }
 
 #[test]
@@ -191,6 +375,19 @@ fn an_image_that_is_cut_anywhere_is_too_short() {
     assert_eq!(what, "something follows the end of the image");
 }
 
+const FILES: usize = offset_of!(codec::Thread, files);
+const FS: usize = offset_of!(codec::Thread, fs);
+const CRED: usize = offset_of!(codec::Thread, cred);
+const DEATH: usize = offset_of!(codec::Thread, death_signal);
+const COMM: usize = offset_of!(codec::Thread, comm);
+const POLICY: usize = offset_of!(codec::Thread, policy);
+const PRIORITY: usize = offset_of!(codec::Thread, priority);
+const SCHED_FLAGS: usize = offset_of!(codec::Thread, sched_flags);
+const IO: usize = offset_of!(codec::Thread, io_priority);
+const RESTART: usize = offset_of!(codec::Thread, restart);
+const CLOCK: usize = offset_of!(codec::Thread, restart_clock);
+const COUNT: usize = offset_of!(codec::Thread, restart_count);
+
 /// What an image with a fault is refused for: the type of the record, its index among those, and
 /// why.
 #[rustfmt::skip]
@@ -198,7 +395,7 @@ const REFUSED: &[(Fault, Type, usize, &str)] = &[
     (Field(Type::File, 0, 0, 2), Type::File, 0, "object 2 is defined out of order"),
     (Tail(Type::File, 0, b"bin"), Type::File, 0, "a file without an absolute path"),
     (Tail(Type::File, 0, &[b'/'; 4096]), Type::File, 0, "a file without an absolute path"),
-    (Tail(Type::File, 3, b"/gone"), Type::File, 3, "a file that has a path and was deleted"),
+    (Tail(Type::File, 3, b"/gone"), Type::File, 3, "a file that can have no path, and has one"),
     (Field(Type::File, 3, 32, 3), Type::File, 3, "object 3 is used as what it is not"),
     (Field(Type::File, 3, 32, 7), Type::File, 3, "object 7 is not defined before it is used"),
     (Field(Type::File, 0, 36, 1), Type::File, 0, RESERVED),
@@ -211,6 +408,12 @@ const REFUSED: &[(Fault, Type, usize, &str)] = &[
     (Field(Type::Deleted, 0, 44, 1_000_000_000), Type::Deleted, 0, SECOND),
     (Field(Type::Deleted, 0, 0, 9), Type::Deleted, 0, "object 9 is defined out of order"),
     (Field(Type::Deleted, 0, 52, 1), Type::Deleted, 0, RESERVED),
+    (Field(Type::Pipe, 0, 0, 13), Type::Pipe, 0, "object 13 is defined out of order"),
+    (Field(Type::Piece, 0, 0, 2), Type::Piece, 0, "a piece of a pipe that cannot be"),
+    (Tail(Type::Piece, 1, b""), Type::Piece, 1, "a piece of a pipe that cannot be"),
+    (Field(Type::Piece, 0, 4, 1), Type::Piece, 0, RESERVED),
+    (Without(Type::Pipe), Type::Piece, 0, "what is in a pipe, without that"),
+    (Many(Type::Piece), Type::Piece, 1 << 16, "more than 65536 pieces of a pipe"),
     (Field(Type::External, 0, 0, 9), Type::External, 0, "object 9 is defined out of order"),
     (Field(Type::External, 0, 4, 1), Type::External, 0, RESERVED),
     (Field(Type::Clocks, 0, 4, 1 << 31), Type::Clocks, 0, "a clock beyond its range"),
@@ -238,45 +441,118 @@ const REFUSED: &[(Fault, Type, usize, &str)] = &[
         "guard pages that are not whole pages"),
     (Without(Type::Vma), Type::Guard, 0, OUTSIDE),
     (Without(Type::Mm), Type::Vma, 0, "a mapping of no address space"),
-    (Field(Type::Task, 0, 0, 2), Type::Task, 0, "a process out of order"),
-    (Many, Type::Task, 1024, "more than 1024 processes"),
-    (Field(Type::Task, 1, 4, 0), Type::Task, 1, "a second process without a parent"),
-    (Field(Type::Task, 1, 4, 2), Type::Task, 1, "a process before its parent"),
-    (Field(Type::Task, 1, 32, 8), Type::Task, 1, "an address space of two processes"),
-    (Field(Type::Task, 1, 8, 0), Type::Task, 1, "a process group that nobody leads"),
-    (Field(Type::Task, 1, 8, 1 << 31), Type::Task, 1, "a process group that nobody leads"),
-    (Field(Type::Task, 1, 12, 102), Type::Task, 1, "a process group that nobody leads"),
-    (Field(Type::Task, 0, 68, u32::MAX), Type::Task, 0, "a process with a name that is too long"),
-    (Field(Type::Task, 0, 44, 1), Type::Task, 0, RESERVED),
-    (Tail(Type::Signals, 0, &[0; 63 * 32]), Type::Signals, 0, "not one action for each signal"),
-    (Field(Type::Signals, 0, 40, 1), Type::Signals, 0, RESERVED),
-    (Twice(Type::Signals, 0), Type::Signals, 1, "the record `signals` of a process once more"),
-    (Field(Type::Thread, 1, 32, 4), Type::Thread, 1, "an unknown call that goes on"),
-    (Field(Type::Thread, 0, 36, 0), Type::Thread, 0, "a nanosleep(2) by an unknown clock"),
-    (Field(Type::Thread, 1, 36, 4), Type::Thread, 1, "a futex(2) with unknown flags"),
-    (Field(Type::Thread, 1, 52, 0), Type::Thread, 1, "a futex(2) that nothing wakes"),
-    (Field(Type::Thread, 1, 32, 2), Type::Thread, 1,
-        "a poll(2) of more files than there can be"),
-    (Field(Type::Thread, 0, 64, 1), Type::Thread, 0, RESERVED),
-    (Twice(Type::Thread, 0), Type::Thread, 1, "the record `thread` of a process once more"),
-    (Tail(Type::Rlimits, 0, &[0; 31 * 8]), Type::Rlimits, 0, "not one limit for each resource"),
-    (Twice(Type::Rlimits, 0), Type::Rlimits, 1, "the record `rlimits` of a process once more"),
-    (Field(Type::Fs, 0, 0, 4), Type::Fs, 0, "object 4 is used as what it is not"),
-    (Twice(Type::Fs, 0), Type::Fs, 1, "the record `fs` of a process once more"),
-    (Without(Type::Task), Type::Signals, 0, "a record of no process"),
+    (Field(Type::Files, 0, 0, 8), Type::Files, 0, "object 8 is defined out of order"),
+    (Field(Type::Files, 0, 4, 1), Type::Files, 0, RESERVED),
+    (Without(Type::Files), Type::Fd, 0, "a descriptor of no table"),
     (Field(Type::Fd, 1, 8, 5), Type::Fd, 1, "object 5 is used as what it is not"),
     (Field(Type::Fd, 1, 4, 2), Type::Fd, 1, "a descriptor with unknown flags"),
     (Field(Type::Fd, 1, 12, 1), Type::Fd, 1, RESERVED),
     (Twice(Type::Fd, 2), Type::Fd, 3, "descriptors out of order"),
+    (Field(Type::Fs, 0, 0, 11), Type::Fs, 0, "object 11 is defined out of order"),
+    (Field(Type::Fs, 0, 4, 4), Type::Fs, 0, "object 4 is used as what it is not"),
+    (Field(Type::Fs, 0, 12, 1), Type::Fs, 0, RESERVED),
+    (Field(Type::Cred, 0, 0, 12), Type::Cred, 0, "object 12 is defined out of order"),
+    (Tail(Type::Cred, 0, &[0; 6]), Type::Cred, 0, "a part of a group"),
+    (Field(Type::Process, 0, 0, 2), Type::Process, 0, "a process out of order"),
+    (Many(Type::Process), Type::Process, 4095, "more than 4096 threads"),
+    (Field(Type::Process, 0, 4, 1), Type::Process, 0, "a process before its parent"),
+    (Field(Type::Process, 2, 4, 3), Type::Process, 2, "a process before its parent"),
+    (Field(Type::Process, 2, 4, 2), Type::Process, 2, "a child of a process that has ended"),
+    (Field(Type::Process, 2, 32, 4), Type::Process, 2, "object 4 is used as what it is not"),
+    (Field(Type::Process, 2, 32, 8), Type::Process, 2, "an address space of two processes"),
+    (Field(Type::Process, 2, 8, 0), Type::Process, 2, NUMBER),
+    (Field(Type::Process, 2, 8, 1 << 31), Type::Process, 2, NUMBER),
+    (Field(Type::Process, 2, 12, 0), Type::Process, 2, NUMBER),
+    (Field(Type::Process, 2, 16, 1 << 31), Type::Process, 2, NUMBER),
+    (Field(Type::Process, 2, 8, 101), Type::Process, 2, "a number of two threads"),
+    (Field(Type::Process, 2, 8, 9001), Type::Process, 2, "a number of two threads"),
+    (Field(Type::Process, 2, 16, 103), Type::Process, 2,
+        "a process that leads a session, but no group"),
+    (Field(Type::Process, 2, 36, 4), Type::Process, 2, "a process with unknown flags"),
+    (Field(Type::Process, 2, 20, 65), Type::Process, 2, "an unknown signal"),
+    (Field(Type::Process, 2, 40, 65), Type::Process, 2, "an unknown signal"),
+    (Field(Type::Process, 2, 44, 65), Type::Process, 2, "an unknown signal"),
+    (Field(Type::Process, 1, 40, 19), Type::Process, 1, STOPPED),
+    (Field(Type::Process, 1, 4, 0), Type::Process, 1, STOPPED),
+    (Field(Type::Process, 0, 48, 1), Type::Process, 0, RESERVED),
+    (Field(Type::Process, 2, 32, 0), Type::Actions, 1, "a record of a process that has ended"),
+    (Without(Type::Process), Type::Actions, 0, "a record of no process"),
+    (Tail(Type::Actions, 0, &[0; 63 * 32]), Type::Actions, 0, "not one action for each signal"),
+    (Twice(Type::Actions, 0), Type::Actions, 1, "the record `actions` of a process once more"),
+    (Without(Type::Actions), Type::Process, 0, "pid 101 lacks a record `actions`"),
+    (Tail(Type::Rlimits, 0, &[0; 31 * 8]), Type::Rlimits, 0, "not one limit for each resource"),
+    (Twice(Type::Rlimits, 0), Type::Rlimits, 1, "the record `rlimits` of a process once more"),
+    (Without(Type::Rlimits), Type::Process, 0, "pid 101 lacks a record `rlimits`"),
+    (Field(Type::Itimers, 0, 4, 1 << 31), Type::Itimers, 0, "a timer beyond its range"),
+    (Field(Type::Itimers, 0, 44, 1 << 31), Type::Itimers, 0, "a timer beyond its range"),
+    (Twice(Type::Itimers, 0), Type::Itimers, 1, "the record `itimers` of a process once more"),
+    (Without(Type::Itimers), Type::Process, 0, "pid 101 lacks a record `itimers`"),
+    (Field(Type::Timer, 0, 0, 1 << 31), Type::Timer, 0, "a timer that cannot be"),
+    (Field(Type::Timer, 0, 4, 1), Type::Timer, 0, "a timer that cannot be"),
+    (Field(Type::Timer, 0, 20, 4), Type::Timer, 0, "a timer that cannot be"),
+    (Field(Type::Timer, 0, 36, 1 << 31), Type::Timer, 0, "a timer beyond its range"),
+    (Field(Type::Timer, 0, 44, 1 << 31), Type::Timer, 0, "a timer beyond its range"),
+    (Field(Type::Timer, 0, 12, 65), Type::Timer, 0, "an unknown signal"),
+    (Many(Type::Timer), Type::Timer, 1 << 16, "more than 65536 timers"),
+    (Field(Type::Thread, 0, 0, 102), Type::Thread, 0,
+        "a first thread without the number of its process"),
+    (Field(Type::Thread, 1, 0, 0), Type::Thread, 1, NUMBER),
+    (Field(Type::Thread, 1, 0, 101), Type::Thread, 1, "a number of two threads"),
+    (Many(Type::Thread), Type::Thread, 4096, "more than 4096 threads"),
+    (Field(Type::Thread, 0, COMM + 12, u32::MAX), Type::Thread, 0,
+        "a thread with a name that is too long"),
+    (Field(Type::Thread, 1, 4, 1), Type::Thread, 1, "a thread that has ended, but leads nobody"),
+    (Field(Type::Thread, 0, 4, 2), Type::Thread, 0, "a thread that has ended, and has not"),
+    (Field(Type::Thread, 2, 4, 0), Type::Thread, 2, "a record of a process that has ended"),
+    (Field(Type::Thread, 0, FILES, 10), Type::Thread, 0, "object 10 is used as what it is not"),
+    (Field(Type::Thread, 0, FS, 9), Type::Thread, 0, "object 9 is used as what it is not"),
+    (Field(Type::Thread, 0, CRED, 9), Type::Thread, 0, "object 9 is used as what it is not"),
+    (Field(Type::Thread, 0, DEATH, 65), Type::Thread, 0, "an unknown signal"),
+    (Field(Type::Thread, 0, POLICY, 6), Type::Thread, 0, "an unknown way of scheduling"),
+    (Field(Type::Thread, 0, POLICY, 1), Type::Thread, 0, "an unknown way of scheduling"),
+    (Field(Type::Thread, 0, PRIORITY, 1), Type::Thread, 0, "an unknown way of scheduling"),
+    (Field(Type::Thread, 0, SCHED_FLAGS, 2), Type::Thread, 0, "an unknown way of scheduling"),
+    (Field(Type::Thread, 0, IO, 4 << 13), Type::Thread, 0, "an unknown I/O priority"),
+    (Tail(Type::Thread, 1, &[1; 1025]), Type::Thread, 1, "a mask of too many processors"),
+    (Field(Type::Thread, 3, RESTART, 4), Type::Thread, 3, "an unknown call that goes on"),
+    (Field(Type::Thread, 0, CLOCK, 0), Type::Thread, 0, "a nanosleep(2) by an unknown clock"),
+    (Field(Type::Thread, 3, CLOCK, 4), Type::Thread, 3, "a futex(2) with unknown flags"),
+    (Field(Type::Thread, 3, COUNT + 4, 0), Type::Thread, 3, "a futex(2) that nothing wakes"),
+    (Field(Type::Thread, 3, RESTART, 2), Type::Thread, 3,
+        "a poll(2) of more files than there can be"),
+    (Fault::Dead, Type::Process, 0, "pid 101 lacks a record `thread`"),
+    (Fault::Bare, Type::Process, 1, "pid 102 lacks a record `thread`"),
     (Field(Type::Regs, 0, 4, 1), Type::Regs, 0, RESERVED),
+    (Field(Type::Regs, 0, 0, 2), Type::Regs, 0, REGISTERS),
+    (Twice(Type::Regs, 1), Type::Regs, 2, REGISTERS),
+    (Without(Type::Regs), Type::Thread, 0, "pid 101 lacks a record `regs`"),
+    (Without(Type::Thread), Type::Regs, 0, "a record of no thread"),
+    (Field(Type::Thread, 3, 4, 1), Type::Regs, 4, "a record of no thread"),
+    (Tail(Type::Pending, 0, &[0; 40]), Type::Pending, 0, "a signal without what is known of it"),
+    (Tail(Type::Pending, 0, &[0; 48]), Type::Pending, 0, "a signal that cannot wait"),
+    (Tail(Type::Pending, 0, KILL), Type::Pending, 0, "a signal that cannot wait"),
+    (Field(Type::Pending, 0, 0, 0), Type::Pending, 0, "a record of no thread"),
+    (Field(Type::Pending, 1, 0, 1), Type::Pending, 1,
+        "a signal for a process behind its threads"),
+    (Field(Type::Pending, 0, 0, 2), Type::Pending, 0, "a signal for nobody"),
+    (Field(Type::Pending, 0, 4, 1), Type::Pending, 0, RESERVED),
+    (Many(Type::Pending), Type::Pending, 1 + (1 << 16), "more than 65536 signals that wait"),
     (Frame(0, 8, 4), Type::Pages, 0, "memory at 0x4000, which is not mapped"),
     (Frame(0, 3, 3), Type::Pages, 0, "object 3 is used as what it is not"),
     (Frame(2, 4, 2), Type::Pages, 2, "memory behind the end of what it belongs to"),
     (Frame(2, 6, 1), Type::Pages, 2, "object 6 is used as what it is not"),
     (Frame(2, 8, 1), Type::Pages, 2, "object 8 is used as what it is not"),
     (Frame(3, 5, 2), Type::Pages, 3, "memory behind the end of what it belongs to"),
-    (Without(Type::Regs), Type::Task, 0, "pid 101 has no record `regs`"),
 ];
+/// SIGKILL as it would wait.
+const KILL: &[u8] = &{
+    let mut info = [0; 48];
+    info[0] = 9;
+    info
+};
+const NUMBER: &str = "a number that no process has";
+const STOPPED: &str = "a process that has ended, but is stopped or has no parent";
+const REGISTERS: &str = "unknown registers, or the same once more";
 const RESERVED: &str = "a reserved field is not zero";
 const SECOND: &str = "a time with a second of nanoseconds, or more";
 const NAME: &str = "a mapping with a name that is too long, or has a zero";
@@ -323,6 +599,7 @@ fn what_was_before_the_damage_is_kept() {
     let good = image(Fault::None);
     let (image, result) = read(&good[..good.len() - 1], |_| {});
     assert!(result.is_err());
-    assert_eq!(image.processes.len(), 2);
-    assert_eq!(image.processes[0].memory.stored_bytes, 4 * 4096);
+    assert_eq!(image.processes.len(), 3);
+    let memory = image.processes[0].memory.as_ref().unwrap();
+    assert_eq!(memory.stored_bytes, 4 * 4096);
 }

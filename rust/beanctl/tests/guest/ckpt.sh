@@ -9,7 +9,8 @@
 
 tests='check_says_yes check_of_a_process dump_and_restore dump_a_second_time
 dump_leaves_running dump_of_a_process
-dump_of_a_process_that_goes_on dump_into_a_pipe refusal_names_the_object refusal_of_itself
+dump_of_a_process_that_goes_on dump_into_a_pipe snapshot_and_restore
+snapshot_is_written_while_it_goes_on snapshot_of_a_process snapshot_refused refusal_names_the_object refusal_of_itself
 no_room_and_it_goes_on no_reader_and_it_goes_on interrupted_and_it_goes_on signals_are_passed_on
 exit_code_is_passed_on restore_into_a_full_cgroup restore_of_a_used_number
 damaged_image_leaves_nothing cut_image_leaves_nothing show_knows_the_container
@@ -147,6 +148,69 @@ test_dump_into_a_pipe() {
 	subject
 	beanctl dump "$box" --leave-running 2>err | beanctl verify - >out
 	said out 'the standard input is right: 1 process'
+	goes_on
+}
+
+# What it counted after the snapshot is in the file, and comes once more.
+test_snapshot_and_restore() {
+	subject
+	before=$(lines)
+	expect 0 beanctl dump "$box" -o image --snapshot
+	after=$(lines)
+	said err "saved $box in image: "
+	said err 's suspended, written in '
+	counts
+	expect 0 beanctl verify image
+	goes_on
+	expect 1 beanctl resume "$box"
+	echo 1 >"$box/cgroup.kill"
+	wait $pid || [ $? = 137 ]
+	in_order
+	end=$(lines)
+	expect 0 beanctl restore image --cgroup "$box" --detach
+	[ "$(cat out)" = $pid ]
+	counts
+	awk -v before="$before" -v after="$after" -v end="$end" '
+	NR == end + 1 && ($1 <= before || $1 > after + 1) { exit 1 }
+	NR > end + 1 && $1 != last + 1 { exit 1 }
+	{ last = $1 }
+	END { print before, after, end, NR, last }' numbers
+}
+
+# A pipe that nobody reads from is full before the image ends.
+test_snapshot_is_written_while_it_goes_on() {
+	subject
+	mkfifo pipe
+	exec 5<>pipe
+	"$here/beanctl" ckpt dump "$box" --snapshot >&5 2>err &
+	dump=$!
+	dd bs=1 count=1 <&5 >/dev/null 2>&1
+	goes_on
+	said "$box/cgroup.events" 'frozen 0'
+	kill -TERM $dump
+	code=0
+	wait $dump || code=$?
+	[ $code = 143 ]
+	said err 'interrupted by SIGTERM'
+	goes_on
+}
+
+test_snapshot_of_a_process() {
+	subject
+	expect 0 beanctl dump --pid $pid -o image --snapshot --leave-running
+	said err "saved $base/beanctl-$pid in image: "
+	[ ! -e "$base/beanctl-$pid" ]
+	expect 0 beanctl verify image
+	goes_on
+}
+
+test_snapshot_refused() {
+	subject '3>/dev/kmsg'
+	expect 1 beanctl dump "$box" -o image --snapshot
+	said err "cannot take a snapshot of $box"
+	said err "pid $pid fd 3: "
+	said err 'leave out --snapshot'
+	[ ! -e image ]
 	goes_on
 }
 
@@ -314,7 +378,7 @@ test_show_knows_the_container() {
 	said out '[stack]'
 	expect 0 beanctl show --json --records image
 	said out "\"pid\": $pid"
-	said out '"kind": "task"'
+	said out '"kind": "process"'
 }
 
 test_suspend_and_resume() {

@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A container of two processes, as the codec of the kernel writes it, for tests.
+//! A container as the codec of the kernel writes it, for tests: a process of two threads, and its
+//! children, one that has ended and one that has not.
 
 use std::collections::BTreeMap;
 
 use beanpod_image::{
-    Body, COMPAT_DATA_CRC, Clocks, Deleted, External, Fd, File, Frame, Fs, Guard, Header, Identity,
-    Memory, Mm, ObjectId, Regs, Release, Rlimits, Shm, Signals, Task, Thread, Type, Vma, Writer,
+    Actions, Body, COMPAT_DATA_CRC, Clocks, Cred, Deleted, External, Fd, File, Files, Frame, Fs,
+    Guard, Header, Identity, Itimers, Memory, Mm, ObjectId, Pending, Piece, Pipe, Process, Regs,
+    Release, Rlimits, Shm, Thread, Timer, Type, Vma, Writer,
 };
 use zerocopy::{FromZeros, IntoBytes};
 
 const PAGE: u64 = 4096;
+
+const USR2: u32 = 12;
+const TERM: u32 = 15;
+const CHLD: u32 = 17;
 
 /// What can be otherwise than in a good image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,8 +35,15 @@ pub enum Fault {
     Twice(Type, usize),
     /// A frame, by its index, is of this object and has this many pages.
     Frame(usize, u32, u64),
-    /// There are more processes than the kernel takes.
-    Many,
+    /// There are more of these than the kernel takes: pieces of a pipe, processes, threads, signals
+    /// that wait for a thread, or timers.
+    Many(Type),
+    /// The first thread has ended, the other one of its process has not.
+    Ended,
+    /// The first thread has ended, its process has not, and there is no other thread.
+    Dead,
+    /// The process that has ended has no thread.
+    Bare,
     /// There are no processes.
     Empty,
 }
@@ -66,10 +79,18 @@ impl Out {
             Fault::Twice(kind, of) if (kind, of) == (T::TYPE, nth) => times = 2,
             _ => (),
         }
-        let mut room = vec![0; 70_000];
+        let mut room = vec![0; 256 + tail.len()];
         for _ in 0..times {
             let size = self.writer.put(&body, &[tail], &mut room).unwrap();
             self.bytes.extend_from_slice(&room[..size]);
+        }
+    }
+
+    /// How many there are of what there may be too many of.
+    fn many(&self, kind: Type, usual: u32, most: u32) -> u32 {
+        match self.fault {
+            Fault::Many(other) if other == kind => most + 1,
+            _ => usual,
         }
     }
 
@@ -130,46 +151,131 @@ impl Out {
         body.id
     }
 
-    fn task(&mut self, number: u32, parent: u32, mm: ObjectId, cwd: ObjectId) {
-        let mut body = Task::new_zeroed();
-        body.number = number.into();
-        body.parent = parent.into();
-        body.pid = (100 + number).into();
-        body.pgrp = 101.into();
-        body.session = 101.into();
-        body.mm = mm;
-        body.comm[..5].copy_from_slice(b"co\x1bnt");
-        self.put(&body, &[]);
-
-        let mut signals = Signals::new_zeroed();
-        signals.blocked = (1 << 9).into();
-        let mut actions = [[0_u64; 4]; 64];
-        (actions[14][0], actions[0][0]) = (0x1234, 1);
-        self.put(&signals, actions.as_bytes());
-        let mut thread = Thread::new_zeroed();
-        if number == 1 {
-            (thread.restart, thread.restart_clock) = (1.into(), 1.into());
-            thread.restart_left = 1_500_000_000.into();
-        } else {
-            (thread.restart, thread.restart_clock) = (3.into(), 2.into());
-            thread.restart_count = (1 << 32).into();
-            thread.restart_left = 1_800_000_000_000_000_000.into();
-        }
-        self.put(&thread, &[]);
-        let mut limits = vec![u64::MAX; 32];
-        limits[14] = 1024;
-        self.put(&Rlimits {}, limits.as_bytes());
-        let mut fs = Fs::new_zeroed();
-        (fs.cwd, fs.umask) = (cwd, 0o022.into());
-        self.put(&fs, &[]);
+    /// A table of descriptors, a place in the file system, and credentials, numbered from this one.
+    fn context(&mut self, id: u32, fds: &[(u32, u32)], umask: u32, user: u32) {
+        let mut files = Files::new_zeroed();
+        files.id = ObjectId::new(id);
+        self.put(&files, &[]);
         let mut fd = Fd::new_zeroed();
-        for (number, file) in [(3, 3), (4, 6), (5, 7)] {
+        for &(number, file) in fds {
             (fd.fd, fd.file) = (number.into(), ObjectId::new(file));
             self.put(&fd, &[]);
         }
+        let mut fs = Fs::new_zeroed();
+        (fs.id, fs.cwd) = (ObjectId::new(id + 1), ObjectId::new(2));
+        fs.umask = umask.into();
+        self.put(&fs, &[]);
+        let mut cred = Cred::new_zeroed();
+        cred.id = ObjectId::new(id + 2);
+        (cred.uid, cred.suid, cred.fsuid) = (user.into(), user.into(), user.into());
+        (cred.effective, cred.gid, cred.egid) = (3.into(), 100.into(), 100.into());
+        (cred.sgid, cred.fsgid) = (100.into(), 100.into());
+        self.put(&cred, [10, 27].as_bytes());
+    }
+
+    fn process(&mut self, number: u32, parent: u32, mm: ObjectId) {
+        let mut body = Process::new_zeroed();
+        body.number = number.into();
+        body.parent = parent.into();
+        body.pid = (100 + number).into();
+        (body.pgrp, body.session) = (101.into(), 101.into());
+        (body.exit_signal, body.mm) = (CHLD.into(), mm);
+        if number == 1 {
+            body.flags = 1.into();
+            body.stop = 19.into();
+        }
+        self.put(&body, &[]);
+        if mm == ObjectId::NONE {
+            return;
+        }
+        let mut actions = [[0_u64; 4]; 64];
+        (actions[14][0], actions[0][0]) = (0x1234, 1);
+        self.put(&Actions {}, actions.as_bytes());
+        let mut limits = vec![u64::MAX; 32];
+        limits[14] = 1024;
+        self.put(&Rlimits {}, limits.as_bytes());
+        let mut timers = Itimers::new_zeroed();
+        (timers.left[0], timers.interval[0]) = (2_500_000_000.into(), 4_000_000_000.into());
+        self.put(&timers, &[]);
+        let mut timer = Timer::new_zeroed();
+        (timer.id, timer.clock, timer.signal) = (7.into(), 0.into(), USR2.into());
+        (timer.flags, timer.left) = (2.into(), 1_800_000_000_000_000_000.into());
+        let nr = self.many(Type::Timer, 1, 1 << 16);
+        (0..nr).for_each(|_| self.put(&timer, &[]));
+        self.pending(1, TERM);
+    }
+
+    fn pending(&mut self, shared: u32, signal: u32) {
+        let mut body = Pending::new_zeroed();
+        body.shared = shared.into();
+        let mut info = [0; 12];
+        info[0] = signal;
+        self.put(&body, info.as_bytes());
+    }
+
+    /// A thread with what [`Out::context`] has made from this number on, and a mask of processors.
+    fn thread(&mut self, mut body: Thread, context: u32, processors: &[u8]) {
+        body.comm[..5].copy_from_slice(b"co\x1bnt");
+        if body.ended.get() != 0 {
+            self.put(&body, &[]);
+            return;
+        }
+        body.files = ObjectId::new(context);
+        body.fs = ObjectId::new(context + 1);
+        body.cred = ObjectId::new(context + 2);
+        body.blocked = (1 << 9).into();
+        self.put(&body, processors);
         let mut regs = Regs::new_zeroed();
-        regs.note = 1.into();
-        self.put(&regs, &[0; 27 * 8]);
+        for (note, set) in [(1, [0; 27 * 8].as_slice()), (0x202, &[0; 64])] {
+            regs.note = note.into();
+            self.put(&regs, set);
+        }
+    }
+
+    /// A process of two threads.
+    fn first(&mut self, mm: ObjectId) {
+        self.process(1, 0, mm);
+        let mut thread = Thread::new_zeroed();
+        thread.tid = 101.into();
+        thread.ended = u32::from(matches!(self.fault, Fault::Ended | Fault::Dead)).into();
+        (thread.restart, thread.restart_clock) = (1.into(), 1.into());
+        thread.restart_left = 1_500_000_000.into();
+        self.thread(thread, 9, &[]);
+        if self.fault == Fault::Dead {
+            return;
+        }
+        let mut other = Thread::new_zeroed();
+        (other.nice, other.policy) = (5.into(), 3.into());
+        other.io_priority = (2 << 13 | 4).into();
+        for tid in 0..self.many(Type::Thread, 2, 4096) - 1 {
+            other.tid = (9001 + tid).into();
+            self.thread(other, 9, &[0b1101]);
+        }
+        for _ in 0..self.many(Type::Pending, 1, 1 << 16) {
+            self.pending(0, USR2);
+        }
+    }
+
+    /// A process that has ended.
+    fn second(&mut self) {
+        self.process(2, 1, ObjectId::NONE);
+        let mut thread = Thread::new_zeroed();
+        thread.tid = 102.into();
+        (thread.ended, thread.status) = (1.into(), (3 << 8).into());
+        if self.fault != Fault::Bare {
+            self.thread(thread, 0, &[]);
+        }
+    }
+
+    /// A process of one thread.
+    fn third(&mut self, number: u32, mm: ObjectId) {
+        self.process(number, 1, mm);
+        let mut thread = Thread::new_zeroed();
+        thread.tid = (100 + number).into();
+        (thread.restart, thread.restart_clock) = (3.into(), 2.into());
+        thread.restart_count = (1 << 32).into();
+        thread.restart_left = 1_800_000_000_000_000_000.into();
+        self.thread(thread, 14, &[]);
     }
 }
 
@@ -187,7 +293,7 @@ pub fn image(fault: Fault) -> Vec<u8> {
     out.put(&Release {}, b"7.3.4-sample");
     out.put(&Identity { uuid: [0xab; 16] }, &[]);
     let exe = out.file(1, 0o100_755, "/usr/bin/co\u{fc}nt");
-    let cwd = out.file(2, 0o040_755, "/tmp");
+    out.file(2, 0o040_755, "/tmp");
     out.file(3, 0o100_644, "/tmp/out");
     let shm = ObjectId::new(4);
     let mut body = Shm::new_zeroed();
@@ -200,7 +306,7 @@ pub fn image(fault: Fault) -> Vec<u8> {
     (gone.mtime, gone.mtime_ns) = (1_800_000_000.into(), 5.into());
     out.put(&gone, b"/tmp/gone");
     let mut file = File::new_zeroed();
-    (file.id, file.deleted, file.mode) = (ObjectId::new(6), gone.id, 0o100_600.into());
+    (file.id, file.of, file.mode) = (ObjectId::new(6), gone.id, 0o100_600.into());
     out.put(&file, &[]);
     let mut external = External::new_zeroed();
     external.id = ObjectId::new(7);
@@ -218,17 +324,24 @@ pub fn image(fault: Fault) -> Vec<u8> {
     let mut guard = Guard::new_zeroed();
     (guard.start, guard.end) = (0x7fff_e000.into(), 0x7fff_f000.into());
     out.put(&guard, &[]);
-    let processes = match fault {
-        Fault::Empty => 0,
-        Fault::Many => 1025,
-        _ => 2,
-    };
-    for number in 1..=processes {
-        let space = match number {
-            1 => first,
-            number => out.space(7 + number, exe, &maps[..1]),
-        };
-        out.task(number, number.min(2) - 1, space, cwd);
+    out.context(9, &[(3, 3), (4, 6), (5, 7)], 0o022, 1000);
+    let mut pipe = Pipe::new_zeroed();
+    (pipe.id, pipe.size) = (ObjectId::new(12), 65_536.into());
+    out.put(&pipe, &[]);
+    let piece = Piece::new_zeroed();
+    let nr = out.many(Type::Piece, 2, 1 << 16);
+    (0..nr).for_each(|_| out.put(&piece, b"bean"));
+    let mut end = File::new_zeroed();
+    (end.id, end.of, end.mode) = (ObjectId::new(13), pipe.id, 0o010_600.into());
+    out.put(&end, &[]);
+    out.context(14, &[(0, 3), (1, 13)], 0o077, 0);
+    if fault != Fault::Empty {
+        out.first(first);
+        out.second();
+        for number in 3..=out.many(Type::Process, 3, 4096) {
+            let space = out.space(14 + number, exe, &maps[..1]);
+            out.third(number, space);
+        }
     }
     // One frame over two mappings that are adjacent.
     out.frame(Memory::Private, first, 0x1000, 3);

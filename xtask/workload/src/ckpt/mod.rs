@@ -80,18 +80,16 @@ pub fn run(args: &Args) -> Result<()> {
 fn round(args: &Args, mib: u32, pages: Pages) -> Result<()> {
     let pages_name = pages.to_possible_value();
     let pages_name = pages_name.as_ref().map_or("", |value| value.get_name());
-    let say = |who: &str, what: &str, sink: Sink, value: u128| {
-        println!(
-            "ckpt {mib} {pages_name} {who} {what} {} {value}",
-            sink.name()
-        );
+    let say = |who: &str, what: &str, sink: &str, value: u128| {
+        println!("ckpt {mib} {pages_name} {who} {what} {sink} {value}");
     };
+    let tmpfs = Sink::Tmpfs.name();
     let path = args.dir.join("image");
     let source = args.dir.join("source");
     fs::write(&source, vec![0xA5; mib as usize * MIB])?;
     for sink in Sink::ALL {
         let time = dd(&args.dd, mib, &source, sink, &path)?;
-        say("dd", "write", sink, time.as_nanos());
+        say("dd", "write", sink.name(), time.as_nanos());
     }
     fs::remove_file(&source)?;
 
@@ -100,12 +98,14 @@ fn round(args: &Args, mib: u32, pages: Pages) -> Result<()> {
     save(&subject, Sink::Tmpfs, &path)?;
     for sink in Sink::ALL {
         let saved = save(&subject, sink, &path)?;
-        say("ckpt", "frozen", sink, saved.frozen.as_nanos());
-        say("ckpt", "write", sink, saved.write.as_nanos());
-        say("ckpt", "bytes", sink, saved.bytes.into());
+        say("ckpt", "frozen", sink.name(), saved.frozen.as_nanos());
+        say("ckpt", "write", sink.name(), saved.write.as_nanos());
+        say("ckpt", "bytes", sink.name(), saved.bytes.into());
     }
+    let frozen = snapshot(&subject, &path)?;
+    say("ckpt", "frozen", "snapshot", frozen.as_nanos());
     let restored = restore(&subject, &path)?;
-    say("ckpt", "restore", Sink::Tmpfs, restored.as_nanos());
+    say("ckpt", "restore", tmpfs, restored.as_nanos());
     fs::remove_file(&path)?;
 
     if let Some(program) = &args.criu {
@@ -115,15 +115,15 @@ fn round(args: &Args, mib: u32, pages: Pages) -> Result<()> {
         let start = clock::now()?;
         let frozen = criu.dump_running(subject.pid())?;
         let write = clock::now()? - start;
-        say("criu", "frozen", Sink::Tmpfs, frozen.as_nanos());
-        say("criu", "write", Sink::Tmpfs, write.as_nanos());
-        say("criu", "bytes", Sink::Tmpfs, size(&images)?.into());
+        say("criu", "frozen", tmpfs, frozen.as_nanos());
+        say("criu", "write", tmpfs, write.as_nanos());
+        say("criu", "bytes", tmpfs, size(&images)?.into());
         subject.end()?;
         thread::sleep(REST);
         let start = clock::now()?;
         criu.restore()?;
         let restored = clock::now()? - start;
-        say("criu", "restore", Sink::Tmpfs, restored.as_nanos());
+        say("criu", "restore", tmpfs, restored.as_nanos());
         subject.check()?;
         fs::remove_dir_all(&images).with_context(|| images.display().to_string())?;
     }
@@ -171,6 +171,19 @@ fn save(subject: &Subject, sink: Sink, path: &Path) -> Result<Saved> {
         write: written - suspended,
         bytes,
     })
+}
+
+/// Saves a snapshot, and returns how long the process was stopped for it.
+fn snapshot(subject: &Subject, path: &Path) -> Result<Duration> {
+    let session = Session::open()?;
+    let open = Sink::Tmpfs.open(path, reserve(subject.mib()))?;
+    thread::sleep(REST);
+    let start = clock::now()?;
+    session.snapshot(subject.cgroup())?;
+    let frozen = clock::now()? - start;
+    session.write(open.fd())?;
+    open.finish()?;
+    Ok(frozen)
 }
 
 /// Ends the process, makes it again, and returns how long the latter took.

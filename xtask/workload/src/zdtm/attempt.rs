@@ -3,7 +3,7 @@
 //! One attempt: a test is started, saved, ended, restored, and asked for its verdict.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io::Seek;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -75,7 +75,7 @@ pub fn run(args: &Attempt) -> Result<(Verdict, Vec<String>)> {
     let subject = Subject::start(args)?;
     let saved = match args.engine {
         Engine::Alone => Saved::No,
-        Engine::Ckpt => by_ckpt(&subject)?,
+        Engine::Ckpt => by_ckpt(&subject, args.snapshot)?,
         Engine::Criu => {
             let program = args.criu.as_deref().unwrap_or(Path::new("criu"));
             by_criu(
@@ -103,17 +103,13 @@ pub fn run(args: &Attempt) -> Result<(Verdict, Vec<String>)> {
     }
 }
 
-/// Suspends, saves, ends and restores by the device.
-fn by_ckpt(subject: &Subject) -> Result<Saved> {
+/// Saves, ends and restores by the device.
+fn by_ckpt(subject: &Subject, snapshot: bool) -> Result<Saved> {
     let mut image = tempfile::tempfile()?;
     let cgroup = subject.cgroup.open()?;
     let mut session = Session::open().context("/dev/ckpt")?;
-    let saved = session.suspend(cgroup.as_fd()).and_then(|()| {
-        // From here on nothing changes any more.
-        let before = State::of(&subject.cgroup);
-        session.dump(&mut image).map(|()| before)
-    });
-    let before = match saved {
+    let save = if snapshot { snapped } else { suspended };
+    let before = match save(subject, cgroup.as_fd(), &mut session, &mut image) {
         Ok(before) => before?,
         Err(failed) if failed.errno == Errno::EOPNOTSUPP => return Ok(Saved::Refused(failed)),
         Err(failed) => return Err(failed.into()),
@@ -129,6 +125,34 @@ fn by_ckpt(subject: &Subject) -> Result<Saved> {
     let after = State::of(&subject.cgroup)?;
     session.resume()?;
     Ok(Saved::Yes(before.differences(&after)))
+}
+
+/// Saves it while it is suspended; returns what it was then.
+fn suspended(
+    subject: &Subject,
+    cgroup: BorrowedFd<'_>,
+    session: &mut Session,
+    image: &mut File,
+) -> Result<Result<State>, Failed> {
+    session.suspend(cgroup)?;
+    // From here on nothing changes any more.
+    let before = State::of(&subject.cgroup);
+    session.dump(image)?;
+    Ok(before)
+}
+
+/// Takes a snapshot, and suspends it when all of the image is there; returns what it was before.
+fn snapped(
+    subject: &Subject,
+    cgroup: BorrowedFd<'_>,
+    session: &mut Session,
+    image: &mut File,
+) -> Result<Result<State>, Failed> {
+    let before = State::of(&subject.cgroup);
+    session.snapshot(cgroup)?;
+    session.read(image)?;
+    session.suspend(cgroup)?;
+    Ok(before)
 }
 
 /// The same by CRIU.

@@ -54,6 +54,9 @@ pub struct Run {
     /// CRIU's program, to have it do the same.
     #[arg(long)]
     criu: Option<PathBuf>,
+    /// Has the device take snapshots.
+    #[arg(long)]
+    snapshot: bool,
     /// Seconds that each attempt may take.
     #[arg(long)]
     limit: u64,
@@ -71,6 +74,9 @@ pub struct Attempt {
     /// CRIU's program.
     #[arg(long)]
     criu: Option<PathBuf>,
+    /// Has the device take a snapshot.
+    #[arg(long)]
+    snapshot: bool,
     /// The program of the test and its arguments.
     #[arg(required = true, trailing_var_arg = true)]
     test: Vec<String>,
@@ -116,6 +122,9 @@ fn supervise(args: &Run, engine: Engine, name: &str, test: &[&str]) -> Result<Ve
     command.args([cgroup.path(), &scratch]);
     if let Some(criu) = &args.criu {
         command.arg("--criu").arg(criu);
+    }
+    if args.snapshot {
+        command.arg("--snapshot");
     }
     let mut child = command.arg("--").args(test).spawn()?;
     let code = await_end(&mut child, Duration::from_secs(args.limit))?;

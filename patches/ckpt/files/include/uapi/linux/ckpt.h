@@ -107,4 +107,10 @@ struct ckpt_why {
 /* Names a file that is not saved, or is handed in, from now on. */
 #define CKPT_EXTERNAL	_IOW(CKPT_IOC_MAGIC, 0x09, struct ckpt_external)
 
+/*
+ * Stops a container only until its image can be made from copies of its memory,
+ * which is then read from here while the container goes on.
+ */
+#define CKPT_SNAPSHOT	_IOW(CKPT_IOC_MAGIC, 0x0a, struct ckpt_suspend)
+
 #endif /* _UAPI_LINUX_CKPT_H */

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Which processes there are, and who belongs to whom. */
+
+#include <linux/cleanup.h>
+#include <linux/oom.h>
+#include <linux/pid.h>
+#include <linux/pid_namespace.h>
+#include <linux/sched/autogroup.h>
+#include <linux/sched/coredump.h>
+#include <linux/sched/jobctl.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/tty.h>
+
+#include "internal.h"
+
+/* The thread that has the number of its process, with a reference. */
+struct task_struct *ckpt_task_leader(struct task_struct *task)
+{
+	guard(rcu)();
+	return get_task_struct(task->group_leader);
+}
+
+/* Numbers are those that the caller's namespace has; 0 is a task outside of it. */
+s32 ckpt_task_tid(struct task_struct *task)
+{
+	return task_pid_nr_ns(task, task_active_pid_ns(current));
+}
+
+/* Whether nothing is left of a thread but what it ended with. */
+bool ckpt_task_ended(struct task_struct *task)
+{
+	return READ_ONCE(task->exit_state);
+}
+
+/* What a thread has ended with, as its parent will get it. */
+u32 ckpt_task_status(struct task_struct *task)
+{
+	const struct signal_struct *signal = task->signal;
+
+	return thread_group_empty(task) && (signal->flags & SIGNAL_GROUP_EXIT) ?
+	       signal->group_exit_code : task->exit_code;
+}
+
+/*
+ * List the children of all threads of a process, each with a reference, and those too that have
+ * ended and were not waited for. Return how many there are, whether or not there is room.
+ */
+long ckpt_children(struct task_struct *leader, struct task_struct **children,
+		   size_t size)
+{
+	struct task_struct *thread, *child;
+	size_t nr = 0;
+
+	guard(read_lock)(&tasklist_lock);
+	for_each_thread(leader, thread)
+		list_for_each_entry(child, &thread->children, sibling) {
+			if (nr < size)
+				children[nr] = get_task_struct(child);
+			nr++;
+		}
+	return nr;
+}
+
+/* How many processes are in a process group, or in a session. */
+long ckpt_members(s32 number, bool session)
+{
+	const enum pid_type type = session ? PIDTYPE_SID : PIDTYPE_PGID;
+	struct task_struct *task;
+	struct pid *pid;
+	long nr = 0;
+
+	guard(read_lock)(&tasklist_lock);
+	pid = find_vpid(number);
+	do_each_pid_task(pid, type, task) {
+		nr++;
+	} while_each_pid_task(pid, type, task);
+	return nr;
+}
+
+void ckpt_task_process(struct task_struct *task, struct ckpt_process *process)
+{
+	struct pid_namespace *ns = task_active_pid_ns(current);
+	const struct signal_struct *signal = task->signal;
+	struct task_struct *thread;
+
+	memset(process, 0, sizeof(*process));
+	process->pid = task_pid_nr_ns(task, ns);
+	process->pgrp = task_pgrp_nr_ns(task, ns);
+	process->session = task_session_nr_ns(task, ns);
+	process->exit_signal = task->exit_signal;
+	process->oom_score_adj = signal->oom_score_adj;
+	process->dumpable = task_exec_state_get_dumpable(task);
+	if (signal->is_child_subreaper)
+		process->flags |= CKPT_PROCESS_SUBREAPER;
+	if (signal->flags & SIGNAL_STOP_CONTINUED)
+		process->flags |= CKPT_PROCESS_CONTINUED;
+
+	guard(rcu)();
+	process->parent = task_tgid_nr_ns(rcu_dereference(task->real_parent), ns);
+	if (!(signal->flags & SIGNAL_STOP_STOPPED))
+		return;
+	process->stop_told = signal->group_exit_code;
+	for_each_thread(task, thread)
+		if (thread->jobctl & JOBCTL_STOP_SIGMASK)
+			process->stop = thread->jobctl & JOBCTL_STOP_SIGMASK;
+	if (!process->stop)
+		process->stop = process->stop_told ?: SIGSTOP;
+}
+
+/* Of the current process, which is new and has no children yet. */
+int ckpt_task_set_process(const struct ckpt_process *process)
+{
+	struct signal_struct *signal = current->signal;
+
+	if (!valid_signal(process->exit_signal) ||
+	    !valid_signal(process->stop) || !valid_signal(process->stop_told) ||
+	    process->oom_score_adj < OOM_SCORE_ADJ_MIN ||
+	    process->oom_score_adj > OOM_SCORE_ADJ_MAX ||
+	    process->dumpable > TASK_DUMPABLE_OWNER)
+		return -EINVAL;
+	if (process->oom_score_adj < signal->oom_score_adj_min &&
+	    !capable(CAP_SYS_RESOURCE))
+		return -EPERM;
+
+	if (process->flags & CKPT_PROCESS_CONTINUED) {
+		spin_lock_irq(&current->sighand->siglock);
+		if (!(signal->flags & SIGNAL_GROUP_EXIT))
+			signal_set_stop_flags(signal, SIGNAL_STOP_CONTINUED);
+		spin_unlock_irq(&current->sighand->siglock);
+	}
+	signal->oom_score_adj = process->oom_score_adj;
+	/* Children find out when they are made. */
+	signal->is_child_subreaper = process->flags & CKPT_PROCESS_SUBREAPER;
+	return 0;
+}
+
+/* Of the current process, which has its own address space by now. */
+void ckpt_task_set_dumpable(u32 dumpable)
+{
+	task_exec_state_set_dumpable(dumpable);
+}
+
+/* Number of a new process, which stays as long as that is there. */
+struct pid *ckpt_pid_of(struct task_struct *task)
+{
+	return task_pid(task);
+}
+
+/* The number of a process that is gone, and whose group or session is still there. */
+struct pid *ckpt_pid_new(s32 number)
+{
+	pid_t nr = number;
+
+	return alloc_pid(task_active_pid_ns(current), &nr, 1);
+}
+
+/* Nobody has got it. */
+void ckpt_pid_free(struct pid *pid)
+{
+	free_pid(pid);
+}
+
+/*
+ * Put new processes into their groups and sessions: all at once, or none if one of them was
+ * killed. A number of a process that is gone belongs to its members from then on.
+ */
+int ckpt_groups_set(struct ckpt_group *groups, size_t nr)
+{
+	struct pid *left[PIDTYPE_MAX] = {};
+	size_t i;
+
+	write_lock_irq(&tasklist_lock);
+	for (i = 0; i < nr; i++)
+		if (!pid_alive(groups[i].task)) {
+			write_unlock_irq(&tasklist_lock);
+			return -ESRCH;
+		}
+	/* Nobody leaves the last of a group: they are all in that of the caller, or of a parent. */
+	for (i = 0; i < nr; i++) {
+		struct task_struct *task = groups[i].task;
+
+		if (task_session(task) != groups[i].session)
+			change_pid(left, task, PIDTYPE_SID, groups[i].session);
+		if (task_pgrp(task) != groups[i].pgrp)
+			change_pid(left, task, PIDTYPE_PGID, groups[i].pgrp);
+		task->signal->leader = groups[i].session == task_pid(task);
+		proc_clear_tty(task);
+	}
+	write_unlock_irq(&tasklist_lock);
+
+	free_pids(left);
+	for (i = 0; i < nr; i++)
+		if (groups[i].task->signal->leader)
+			sched_autogroup_create_attach(groups[i].task);
+	return 0;
+}
