@@ -299,10 +299,9 @@ static int begin(const struct forest_plan *plan)
 	told_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (told_fd < 0 || pwrite(told_fd, &told, sizeof(told), 0) != sizeof(told))
 		return -errno;
-	tree.cgroup = cg_name(top, "ckpt_forest");
+	tree.cgroup = cg_name_indexed(top, "ckpt_forest", getpid());
 	if (!tree.cgroup)
 		return -ENOMEM;
-	rmdir(tree.cgroup);
 	if (cg_create(tree.cgroup))
 		return -errno;
 	tree.pid = fork();

@@ -287,18 +287,32 @@ static void make_timer(const struct forest_thread *thread, int nr)
 			 forest_pick(thread->pick, FOREST_OWN_TIMER, 1 << 20));
 }
 
-static void make_policy(const struct forest_thread *thread)
+/*
+ * Whoever ends, or waits for that, turns until others are done with the entry in
+ * /proc. With another real-time priority, or SCHED_FIFO, these would never be.
+ */
+static void make_policy(const struct forest_plan *plan, const struct forest_thread *thread)
 {
-	static const int policies[] = { SCHED_BATCH, SCHED_IDLE, SCHED_FIFO, SCHED_RR };
+	static const int policies[] = { SCHED_BATCH, SCHED_IDLE, SCHED_RR };
 	unsigned int how = forest_pick(thread->pick, FOREST_POLICY, 1 << 16);
 	struct sched_param param = { };
-	int policy = policies[how % 4];
+	int policy = policies[how % 3];
 
-	if (policy == SCHED_FIFO || policy == SCHED_RR)
-		param.sched_priority = 1 + how / 16 % 99;
+	if (policy == SCHED_RR)
+		param.sched_priority = 1 + plan->seed % 99;
 	if (how & 8)
 		policy |= SCHED_RESET_ON_FORK;
 	forest_expect(!sched_setscheduler(0, policy, &param));
+}
+
+/* What children are waited for without. */
+static void give_up_real_time(void)
+{
+	const struct sched_param param = { };
+	int policy = sched_getscheduler(0);
+
+	if ((policy & ~SCHED_RESET_ON_FORK) == SCHED_RR)
+		forest_expect(!sched_setscheduler(0, policy & SCHED_RESET_ON_FORK, &param));
 }
 
 static void make_blocked(const struct forest_thread *thread)
@@ -351,7 +365,7 @@ void forest_make_thread(const struct forest_plan *plan, int me, int nr)
 		forest_expect(!setpriority(PRIO_PROCESS, syscall(SYS_gettid),
 					   (int)forest_pick(thread->pick, FOREST_NICE, 40) - 20));
 	if (forest_thread_has(thread, FOREST_POLICY))
-		make_policy(thread);
+		make_policy(plan, thread);
 	if (forest_thread_has(thread, FOREST_OWN_TIMER))
 		make_timer(thread, nr);
 	if (forest_thread_has(thread, FOREST_OWN_SIGNALS))
@@ -377,4 +391,5 @@ void forest_find_thread(const struct forest_plan *plan, int me, int nr)
 	find_signals(thread);
 	if (forest_thread_has(thread, FOREST_OWN_TIMER))
 		forest_find_timer(&timers[nr]);
+	give_up_real_time();
 }

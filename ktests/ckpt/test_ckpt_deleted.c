@@ -92,9 +92,26 @@ static void private(void)
 	all_is_well();
 }
 
+/* Mapped when it was deleted already, which a tmpfs takes for memory without a file. */
+static void mapped_later(void)
+{
+	int fd = open("gone", O_RDWR | O_CREAT, 0600);
+	char text[8] = "", *at;
+
+	expect(write(fd, "first", 6) == 6 && !unlink("gone"));
+	at = mmap(NULL, 6, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	expect(at != MAP_FAILED);
+	be_saved();
+	expect(!strcmp(at, "first"));
+	strcpy(at, "other");
+	expect(pread(fd, text, 8, 0) == 6 && !strcmp(text, "other"));
+	all_is_well();
+}
+
 #define T(f) { f, check_finding, "test_" #f }
 static const struct ckpt_test tests[] = {
 	T(deleted_file),
+	T(mapped_later),
 	T(nameless),
 	T(private),
 	T(replaced),

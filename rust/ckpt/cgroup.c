@@ -2,6 +2,7 @@
 /* The container as cgroups see it. */
 
 #include <linux/cgroup.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 
@@ -64,6 +65,17 @@ static long one(struct task_struct *task, void *arg)
 bool ckpt_cgroup_empty(struct cgroup *cgrp)
 {
 	return !walk_threads(cgrp, one, NULL);
+}
+
+static long holds_parent(struct task_struct *task, void *arg)
+{
+	return in_vfork(task);
+}
+
+/* Whether somebody has the memory of a parent that waits in vfork(). */
+bool ckpt_cgroup_vforks(struct cgroup *cgrp)
+{
+	return walk_threads(cgrp, holds_parent, NULL);
 }
 
 /* Whether it was removed. */

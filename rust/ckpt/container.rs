@@ -17,7 +17,13 @@ use kernel::{
     cred::Credential,
     prelude::*,
     sync::aref::ARef,
-    task::Task, //
+    task::Task,
+    time::{
+        delay::fsleep,
+        Delta,
+        Instant,
+        Monotonic, //
+    }, //
 };
 
 /// The most threads that a container may have.
@@ -37,21 +43,33 @@ pub(crate) struct Container {
 }
 
 impl Container {
-    /// Freezes a container.
+    /// Freezes a container. Whoever is in vfork(2) then, which lasts until execve(2), is let go for a
+    /// moment, as long as there is time.
     ///
     /// # Errors
     ///
     /// `ETIMEDOUT` if that takes more than so many milliseconds, `EBUSY` if somebody else holds it.
     pub(crate) fn freeze(cgroup: Cgroup, timeout: u32) -> Result<Self> {
-        cgroup.hold()?;
-        // INVARIANT: Just held.
-        let container = Self {
+        let begun: Instant<Monotonic> = Instant::now();
+        let most = Delta::from_millis(timeout.into());
+        loop {
+            cgroup.hold()?;
+            if let Err(error) = cgroup.wait(ffi::jiffies(timeout)) {
+                cgroup.release();
+                return Err(error);
+            }
+            if !cgroup.vforks() || begun.elapsed() >= most {
+                break;
+            }
+            cgroup.release();
+            fsleep(Delta::from_millis(1));
+        }
+        // INVARIANT: It was held last.
+        Ok(Self {
             cgroup,
             unborn: false,
             detach: None,
-        };
-        container.cgroup.wait(ffi::jiffies(timeout))?;
-        Ok(container)
+        })
     }
 
     /// Holds a cgroup whose tasks are about to run for the first time.

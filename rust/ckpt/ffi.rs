@@ -199,6 +199,12 @@ impl Cgroup {
         unsafe { bindings::ckpt_cgroup_empty(self.0.as_ptr()) }
     }
 
+    /// Whether somebody in it or below has the memory of a parent that waits in vfork(2).
+    pub(crate) fn vforks(&self) -> bool {
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_cgroup_vforks(self.0.as_ptr()) }
+    }
+
     /// Whether it was removed.
     pub(crate) fn is_gone(&self) -> bool {
         // SAFETY: There is a reference.

@@ -32,6 +32,7 @@ struct cgroup *ckpt_cgroup_get(int fd);
 void ckpt_cgroup_put(struct cgroup *cgrp);
 bool ckpt_cgroup_empty(struct cgroup *cgrp);
 bool ckpt_cgroup_gone(struct cgroup *cgrp);
+bool ckpt_cgroup_vforks(struct cgroup *cgrp);
 bool ckpt_cgroup_has(struct cgroup *cgrp, struct task_struct *task);
 long ckpt_cgroup_tasks(struct cgroup *cgrp, struct task_struct **tasks,
 		       size_t size);

@@ -140,7 +140,9 @@ static void describe(struct vm_area_struct *vma, struct ckpt_vma *out)
 		out->kind = CKPT_VMA_ANON;
 	else if (!vma->vm_file)
 		out->refusal = "memory of the kernel";
-	else if ((vma->vm_flags & VM_MAYSHARE) && vma_is_anon_shmem(vma))
+	/* A deleted file of a tmpfs has the same operations, but is not the kernel's own. */
+	else if ((vma->vm_flags & VM_MAYSHARE) && vma_is_anon_shmem(vma) &&
+		 IS_PRIVATE(file_inode(vma->vm_file)))
 		out->kind = CKPT_VMA_SHMEM;
 	else if (vma->vm_flags & VM_DONTEXPAND)
 		out->refusal = "memory of a driver";

@@ -357,12 +357,6 @@ impl Plan {
         threads.unwrap_or_default().iter()
     }
 
-    /// The process of a number.
-    pub(crate) fn process(&self, pid: i32) -> Option<&Process> {
-        let of = |process: &&Process| process.state.pid == pid;
-        self.processes.iter().find(of)
-    }
-
     /// The address space that a frame belongs to, or the shared memory object.
     pub(crate) fn memory(&self, object: ObjectId) -> Option<(usize, &Object)> {
         // CAST: `usize` is larger.
