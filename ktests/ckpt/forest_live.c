@@ -180,6 +180,8 @@ static int killer(int nr)
 
 static int status_of(int nr)
 {
+	if (!forest_has(&plan->procs[nr], FOREST_EXITED))
+		return 0;
 	return 1 + forest_pick(plan->procs[nr].pick, FOREST_EXITED, 255);
 }
 
@@ -189,7 +191,7 @@ static __noreturn void end(void)
 		signal(killer(me), SIG_DFL);
 		kill(getpid(), killer(me));
 	}
-	_exit(forest_has(&plan->procs[me], FOREST_EXITED) ? status_of(me) : 0);
+	_exit(status_of(me));
 }
 
 /* Which children one has, and that they are what they should be. */
@@ -220,21 +222,22 @@ static void be_told(void)
 static void find_child(int nr)
 {
 	const struct forest_proc *proc = &plan->procs[nr];
-	pid_t pid = told(procs[nr].pid), found;
-	int status = 0;
+	const pid_t pid = told(procs[nr].pid);
+	siginfo_t info = { };
 
-	found = wait_for(pid, &status, WUNTRACED | WNOHANG);
+	/* Nobody is collected before all have looked. */
+	forest_expect(!waitid(P_PID, pid, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT));
 	if (forest_has(proc, FOREST_EXITED)) {
-		forest_expect(found == pid && WIFEXITED(status));
-		forest_expect(WEXITSTATUS(status) == status_of(nr));
+		forest_expect(info.si_pid == pid && info.si_code == CLD_EXITED);
+		forest_expect(info.si_status == status_of(nr));
 	} else if (forest_has(proc, FOREST_KILLED)) {
-		forest_expect(found == pid && WIFSIGNALED(status));
-		forest_expect(WTERMSIG(status) == killer(nr));
+		forest_expect(info.si_pid == pid && info.si_code == CLD_KILLED);
+		forest_expect(info.si_status == killer(nr));
 	} else if (!forest_has(proc, FOREST_STOPPED) || forest_has(proc, FOREST_STOP_TOLD)) {
-		forest_expect(!found);
+		forest_expect(!info.si_pid);
 	} else if (!forest_has(&plan->procs[me], FOREST_STOPPED)) {
-		forest_expect(found == pid && WIFSTOPPED(status));
-		forest_expect(WSTOPSIG(status) == stop_signal(nr));
+		forest_expect(info.si_pid == pid && info.si_code == CLD_STOPPED);
+		forest_expect(info.si_status == stop_signal(nr));
 	}
 }
 
@@ -252,10 +255,13 @@ static void await_end_of_children(void)
 	int i, status;
 
 	for (i = 1; i < plan->nr; i++) {
-		if (!is_child(i) || plan->procs[i].ends)
+		if (!is_child(i))
 			continue;
 		forest_expect(wait_for(told(procs[i].pid), &status, 0) == told(procs[i].pid));
-		forest_expect(!status);
+		if (forest_has(&plan->procs[i], FOREST_KILLED))
+			forest_expect(WIFSIGNALED(status) && WTERMSIG(status) == killer(i));
+		else
+			forest_expect(WIFEXITED(status) && WEXITSTATUS(status) == status_of(i));
 	}
 	forest_expect(wait_for(-1, &status, 0) < 0 && errno == ECHILD);
 }

@@ -104,8 +104,8 @@ int forest_threads(const struct forest_plan *plan);
 
 /*
  * Take the part with this number away, if it is there: processes, with their
- * descendants or without, threads, bits. Returns 1 if it was, 0 if not, -1 if there are no
- * more parts.
+ * descendants or without, threads, bits. Returns 1 if it was, 0 if not, -1 if
+ * there are no more parts.
  */
 int forest_without(struct forest_plan *plan, int part);
 

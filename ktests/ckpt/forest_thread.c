@@ -288,31 +288,23 @@ static void make_timer(const struct forest_thread *thread, int nr)
 }
 
 /*
- * Whoever ends, or waits for that, turns until others are done with the entry in
- * /proc. With another real-time priority, or SCHED_FIFO, these would never be.
+ * Whoever ends, or waits for that, turns in the kernel until others are done
+ * with its entry in /proc. On one CPU these never are if they are much less
+ * urgent: so real-time priorities are the same in all of a tree, and none has
+ * both them and SCHED_IDLE.
  */
 static void make_policy(const struct forest_plan *plan, const struct forest_thread *thread)
 {
-	static const int policies[] = { SCHED_BATCH, SCHED_IDLE, SCHED_RR };
+	const int policies[] = { SCHED_BATCH, plan->seed % 2 ? SCHED_RR : SCHED_IDLE };
 	unsigned int how = forest_pick(thread->pick, FOREST_POLICY, 1 << 16);
 	struct sched_param param = { };
-	int policy = policies[how % 3];
+	int policy = policies[how % 2];
 
 	if (policy == SCHED_RR)
 		param.sched_priority = 1 + plan->seed % 99;
 	if (how & 8)
 		policy |= SCHED_RESET_ON_FORK;
 	forest_expect(!sched_setscheduler(0, policy, &param));
-}
-
-/* What children are waited for without. */
-static void give_up_real_time(void)
-{
-	const struct sched_param param = { };
-	int policy = sched_getscheduler(0);
-
-	if ((policy & ~SCHED_RESET_ON_FORK) == SCHED_RR)
-		forest_expect(!sched_setscheduler(0, policy & SCHED_RESET_ON_FORK, &param));
 }
 
 static void make_blocked(const struct forest_thread *thread)
@@ -363,7 +355,7 @@ void forest_make_thread(const struct forest_plan *plan, int me, int nr)
 		forest_expect(!prctl(PR_SET_TIMERSLACK, 1000 + nr));
 	if (forest_thread_has(thread, FOREST_NICE))
 		forest_expect(!setpriority(PRIO_PROCESS, syscall(SYS_gettid),
-					   (int)forest_pick(thread->pick, FOREST_NICE, 40) - 20));
+					   (int)forest_pick(thread->pick, FOREST_NICE, 11) - 5));
 	if (forest_thread_has(thread, FOREST_POLICY))
 		make_policy(plan, thread);
 	if (forest_thread_has(thread, FOREST_OWN_TIMER))
@@ -391,5 +383,4 @@ void forest_find_thread(const struct forest_plan *plan, int me, int nr)
 	find_signals(thread);
 	if (forest_thread_has(thread, FOREST_OWN_TIMER))
 		forest_find_timer(&timers[nr]);
-	give_up_real_time();
 }

@@ -146,17 +146,18 @@ static void threads(void)
 	all_is_well();
 }
 
-#define T(f) { f, check_finding, "test_" #f }, \
-	{ f, check_snapshot, "test_" #f "_snapshot" }
+#define T(f) { f, check_finding, "test_" #f }
+#define S(f) { f, check_snapshot, "test_" #f "_snapshot" }
 static const struct ckpt_test tests[] = {
-	T(capabilities),
-	T(no_new_privs),
-	T(securebits),
-	T(threads),
-	T(unprivileged),
-	T(users),
+	T(capabilities), S(capabilities),
+	T(no_new_privs), S(no_new_privs),
+	T(securebits), S(securebits),
+	T(threads), S(threads),
+	T(unprivileged), S(unprivileged),
+	T(users), S(users),
 };
 
+#undef S
 #undef T
 
 int main(void)

@@ -67,7 +67,7 @@ static int test_handed_in(struct ckpt_subject *subject)
 		return KSFT_FAIL;
 	session = ckpt_open();
 	snprintf(image, sizeof(image), "%s/image", subject->dir);
-	/* Without names it is a pipe like others; with one, the other end is that of somebody else. */
+	/* Without names it is a pipe like others; with one, it is that of somebody else. */
 	if (ckpt_suspend(session, subject) || differs(ioctl(session, CKPT_DUMP), 0) ||
 	    differs(name(session, subject->pid, 4, "in"), 0) ||
 	    differs(ioctl(session, CKPT_DUMP), -1) || differs(errno, EOPNOTSUPP) ||

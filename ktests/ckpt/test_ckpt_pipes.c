@@ -35,7 +35,7 @@ static void full(void)
 
 	expect(!pipe2(fds, O_NONBLOCK) && fcntl(fds[1], F_SETPIPE_SZ, size) == size);
 	for (i = 0; write(fds[1], block, sizeof(block)) == sizeof(block); i++)
-		block[0] = block[4095] = i + 1;
+		memset(block, i + 1, sizeof(block));
 	expect(errno == EAGAIN && i == size / 4096);
 	be_saved();
 	expect(fcntl(fds[0], F_GETPIPE_SZ) == size);
@@ -185,19 +185,20 @@ static void reopened(void)
 	all_is_well();
 }
 
-#define T(f) { f, check_finding, "test_" #f }, \
-	{ f, check_snapshot, "test_" #f "_snapshot" }
+#define T(f) { f, check_finding, "test_" #f }
+#define S(f) { f, check_snapshot, "test_" #f "_snapshot" }
 static const struct ckpt_test tests[] = {
-	T(content),
-	T(full),
-	T(one_end),
-	T(packets),
-	T(reopened),
-	T(shared),
-	T(spliced),
-	T(waits),
+	T(content), S(content),
+	T(full), S(full),
+	T(one_end), S(one_end),
+	T(packets), S(packets),
+	T(reopened), S(reopened),
+	T(shared), S(shared),
+	T(spliced), S(spliced),
+	T(waits), S(waits),
 };
 
+#undef S
 #undef T
 
 int main(void)

@@ -17,7 +17,7 @@
 /* How often each is saved, every other time by a snapshot. */
 #define CYCLES	10
 
-/* What a shell does until there is a file "stop": a line in "rounds" for each time, "bad" if not so. */
+/* What a shell does until there is a file "stop": a line in "rounds" for each time, or "bad". */
 struct program {
 	const char *needs;
 	const char *prepare;

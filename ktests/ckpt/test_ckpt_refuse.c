@@ -164,6 +164,48 @@ static int test_refuses_below(struct ckpt_subject *subject)
 	return ret;
 }
 
+/* A pipe that only the container has open, but by a file that another process has as well. */
+static void have_pipe(void)
+{
+	int fds[2];
+	pid_t child;
+
+	if (pipe(fds))
+		_exit(1);
+	child = fork();
+	if (!child) {
+		if (fork())
+			_exit(0);
+		ckpt_tell(1, getpid());
+		idle(NULL);
+	}
+	waitpid(child, NULL, 0);
+	live();
+}
+
+static int test_refuses_pipe_outside(struct ckpt_subject *subject)
+{
+	char *outer = cg_name(subject->cgroup, "../ckpt_outer"), image[PATH_MAX];
+	int session = ckpt_open(), ret = KSFT_FAIL;
+	pid_t child;
+
+	snprintf(image, sizeof(image), "%s/image", subject->dir);
+	child = ckpt_await(subject, 1, 1);
+	if (session >= 0 && ckpt_await(subject, 0, READY) > 0 && child > 0 &&
+	    !cg_create(outer) && !cg_enter(outer, child) &&
+	    !differs(ckpt_suspend(session, subject), 0) &&
+	    !differs(ckpt_dump(session, image), -EOPNOTSUPP) &&
+	    !unmet(ckpt_explains(session, " fd 4: a pipe that is open outside, too")) &&
+	    !differs(ckpt_resume(session), 0)) {
+		cg_enter(subject->cgroup, child);
+		ret = KSFT_PASS;
+	}
+	close(session);
+	rmdir(outer);
+	free(outer);
+	return ret;
+}
+
 /* Its child is in another cgroup. */
 static void parent(void)
 {
@@ -258,6 +300,7 @@ static const struct ckpt_test tests[] = {
 	T(locks),
 	T(membarrier_),
 	T(memory_setting),
+	{ have_pipe, test_refuses_pipe_outside, "test_refuses_pipe_outside" },
 	T(proc),
 	{ undo_semaphore, test_refuses_semaphore_undo, "test_refuses_semaphore_undo" },
 	{ have_stray, test_refuses_session_outside, "test_refuses_session_outside" },

@@ -14,8 +14,9 @@
 #define WORDS	(512 * 1024)
 
 /*
- * Write the same number everywhere, then the next one, and so on. At every moment there is one place
- * before which all is a number, and behind which all is the one before. Number 0 is how far it is.
+ * Write the same number everywhere, then the next one, and so on. At every moment there is one
+ * place before which all is a number, and behind which all is the one before. Number 0 is how far
+ * it is.
  */
 static void sweep(volatile long *words)
 {

@@ -364,20 +364,21 @@ static void io_priority(void)
 	all_is_well();
 }
 
-#define T(f) { f, check_finding, "test_" #f }, \
-	{ f, check_snapshot, "test_" #f "_snapshot" }
+#define T(f) { f, check_finding, "test_" #f }
+#define S(f) { f, check_snapshot, "test_" #f "_snapshot" }
 static const struct ckpt_test tests[] = {
-	T(affinity),
-	T(children),
-	T(futexes),
-	T(io_priority),
-	T(leader_gone),
-	T(policies),
-	T(signals),
-	T(tables),
-	T(threads),
+	T(affinity), S(affinity),
+	T(children), S(children),
+	T(futexes), S(futexes),
+	T(io_priority), S(io_priority),
+	T(leader_gone), S(leader_gone),
+	T(policies), S(policies),
+	T(signals), S(signals),
+	T(tables), S(tables),
+	T(threads), S(threads),
 };
 
+#undef S
 #undef T
 
 int main(void)

@@ -395,22 +395,23 @@ static void many(void)
 	all_is_well();
 }
 
-#define T(f) { f, check_finding, "test_" #f }, \
-	{ f, check_snapshot, "test_" #f "_snapshot" }
+#define T(f) { f, check_finding, "test_" #f }
+#define S(f) { f, check_snapshot, "test_" #f "_snapshot" }
 static const struct ckpt_test tests[] = {
-	T(continued),
-	T(death_signal),
-	T(leaders_gone),
-	T(many),
-	T(orphans),
-	T(pending),
-	T(sessions),
-	T(stopped),
-	T(stopped_untold),
-	T(suspended),
-	T(zombies),
+	T(continued), S(continued),
+	T(death_signal), S(death_signal),
+	T(leaders_gone), S(leaders_gone),
+	T(many), S(many),
+	T(orphans), S(orphans),
+	T(pending), S(pending),
+	T(sessions), S(sessions),
+	T(stopped), S(stopped),
+	T(stopped_untold), S(stopped_untold),
+	T(suspended), S(suspended),
+	T(zombies), S(zombies),
 };
 
+#undef S
 #undef T
 
 int main(void)

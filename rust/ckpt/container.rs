@@ -51,17 +51,21 @@ impl Container {
     /// `ETIMEDOUT` if that takes more than so many milliseconds, `EBUSY` if somebody else holds it.
     pub(crate) fn freeze(cgroup: Cgroup, timeout: u32) -> Result<Self> {
         let begun: Instant<Monotonic> = Instant::now();
-        let most = Delta::from_millis(timeout.into());
         loop {
+            let passed = u32::try_from(begun.elapsed().as_millis_ceil()).unwrap_or(u32::MAX);
+            let left = timeout.saturating_sub(passed);
             cgroup.hold()?;
-            if let Err(error) = cgroup.wait(ffi::jiffies(timeout)) {
+            if let Err(error) = cgroup.wait(ffi::jiffies(left)) {
                 cgroup.release();
                 return Err(error);
             }
-            if !cgroup.vforks() || begun.elapsed() >= most {
+            if left == 0 || !cgroup.vforks() {
                 break;
             }
             cgroup.release();
+            if kernel::current!().signal_pending() {
+                return Err(EINTR);
+            }
             fsleep(Delta::from_millis(1));
         }
         // INVARIANT: It was held last.

@@ -119,7 +119,7 @@ static int set_other_groups(struct cred *new, const struct cred *old, const u32 
 	}
 	groups_sort(info);
 	if (!same_groups(info, old->group_info)) {
-		ret = ns_capable(old->user_ns, CAP_SETGID) ? 0 : -EPERM;
+		ret = may_setgroups() ? 0 : -EPERM;
 		if (!ret) {
 			set_groups(new, info);
 			ret = security_task_fix_setgroups(new, old);
@@ -142,6 +142,8 @@ static int set_capabilities(struct cred *new, const struct cred *old,
 		return -EPERM;
 	if (!cap_issubset(ambient, cap_intersect(permitted, inheritable)))
 		return -EINVAL;
+	if (issecure(SECURE_NO_CAP_AMBIENT_RAISE) && !cap_issubset(ambient, old->cap_ambient))
+		return -EPERM;
 	cap_clear(new->cap_ambient);
 	ret = security_capset(new, old, &effective, &inheritable, &permitted);
 	if (ret)

@@ -69,6 +69,9 @@ pub(crate) const RLIMITS: usize = 2 * bindings::CKPT_RLIMITS as usize;
 pub(crate) const SIGINFO: usize = bindings::CKPT_SIGINFO as usize;
 /// All flags of a process.
 pub(crate) const PROCESS_FLAGS: u32 = bindings::ckpt_process_flags_CKPT_PROCESS_FLAGS;
+/// What tells a parent of a death.
+// CAST: A small number.
+pub(crate) const SIGCHLD: i32 = bindings::SIGCHLD as i32;
 /// How many pages a run has at most.
 pub(crate) const RUN: usize = bindings::CKPT_RUN as usize;
 /// The size of a page in bytes.
@@ -1094,6 +1097,12 @@ pub(crate) trait FileExt {
         unsafe { file(bindings::ckpt_deleted_content(self.raw())) }?.ok_or(ENOENT)
     }
 
+    /// How many references there are to it.
+    fn references(&self) -> u32 {
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_file_references(self.raw()) }
+    }
+
     /// Tells the pipe that it is an end of from all others, and in how many files that is open; none
     /// if it is no pipe, or one with a name.
     fn pipe_key(&self) -> Option<(usize, u32)> {
@@ -1536,6 +1545,7 @@ impl<'a> Groups<'a> {
             task: task.as_ptr(),
             pgrp: self.pid(pgrp)?,
             session: self.pid(session)?,
+            left: [ptr::null_mut(); _],
         };
         Ok(self.groups.push(group, GFP_KERNEL)?)
     }

@@ -34,6 +34,11 @@ struct file *ckpt_file_next(struct task_struct *task, u32 *fd, bool *cloexec)
 	return file;
 }
 
+u32 ckpt_file_references(struct file *file)
+{
+	return min(file_count(file), U32_MAX);
+}
+
 void ckpt_file_state(struct file *file, struct ckpt_file *state)
 {
 	const struct inode *inode = file_inode(file);

@@ -70,6 +70,7 @@ struct ckpt_group {
 	struct task_struct *task;
 	struct pid *pgrp;
 	struct pid *session;
+	struct pid *left[4];	/* what nobody has any more, by type */
 };
 
 struct task_struct *ckpt_task_leader(struct task_struct *task);
@@ -395,6 +396,7 @@ struct ckpt_file {
 };
 
 struct file *ckpt_file_next(struct task_struct *task, u32 *fd, bool *cloexec);
+u32 ckpt_file_references(struct file *file);
 void ckpt_file_state(struct file *file, struct ckpt_file *state);
 long ckpt_file_path(struct file *file, char *buf, size_t size);
 struct file *ckpt_file_open(const char *path, const struct ckpt_file *state);

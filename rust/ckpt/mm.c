@@ -65,7 +65,12 @@ struct mm_struct *ckpt_mm_get(struct task_struct *task)
 /* A copy that stays as it is, with a reference, or NULL; what children do not get is not in it. */
 struct mm_struct *ckpt_mm_snapshot(struct mm_struct *mm)
 {
-	return mm_snapshot(mm);
+	struct mm_struct *copy = mm_snapshot(mm);
+
+	/* Nobody would be charged for what became larger. */
+	if (copy)
+		mm_flags_set(MMF_DISABLE_THP_COMPLETELY, copy);
+	return copy;
 }
 
 void ckpt_mm_layout(struct mm_struct *mm, struct ckpt_layout *layout)

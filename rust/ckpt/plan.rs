@@ -46,10 +46,10 @@ use kernel::{
 };
 
 /// The most objects, and mappings, and descriptors.
-const MOST: usize = 1 << 16;
+pub(crate) const MOST: usize = 1 << 16;
 
 /// The most processes, and threads.
-const TASKS: usize = 4096;
+pub(crate) const TASKS: usize = 4096;
 
 /// The most signals that wait.
 const SIGNALS_MOST: usize = 1 << 16;

@@ -36,20 +36,43 @@ static bool of_the_kernel(struct task_struct *task)
 static bool shared_mm(struct task_struct *task)
 {
 	struct task_struct *process, *thread;
-	struct mm_struct *mm = READ_ONCE(task->mm);
+	struct mm_struct *mm = get_task_mm(task);
+	bool shared = false;
 
-	if (!mm || atomic_read(&mm->mm_users) == 1)
+	if (!mm)
 		return false;
-	guard(rcu)();
-	for_each_process_thread(process, thread)
-		if (READ_ONCE(thread->mm) == mm && !same_thread_group(thread, task))
-			return true;
-	return false;
+	/* One is ours. */
+	if (atomic_read(&mm->mm_users) > 2) {
+		guard(rcu)();
+		for_each_process_thread(process, thread)
+			if (READ_ONCE(thread->mm) == mm && !same_thread_group(thread, task))
+				shared = true;
+	}
+	mmput(mm);
+	return shared;
 }
 
 static bool shared_handlers(struct task_struct *task)
 {
-	return refcount_read(&task->sighand->count) > get_nr_threads(task);
+	unsigned long flags;
+	bool shared;
+
+	if (!lock_task_sighand(task, &flags))
+		return false;
+	shared = refcount_read(&task->sighand->count) > get_nr_threads(task);
+	unlock_task_sighand(task, &flags);
+	return shared;
+}
+
+/* Its code has breakpoints. */
+static bool probed(struct task_struct *task)
+{
+	struct mm_struct *mm = get_task_mm(task);
+	bool has = mm && mm_flags_test(MMF_HAS_UPROBES, mm);
+
+	if (mm)
+		mmput(mm);
+	return has;
 }
 
 static bool traced(struct task_struct *task)
@@ -79,6 +102,10 @@ static bool timers_of_others(struct task_struct *task)
 
 		if (clock < 0 && ((clock & CLOCKFD_MASK) == CLOCKFD || CPUCLOCK_PID(clock) ||
 				  (CPUCLOCK_PERTHREAD(clock) && !thread_group_empty(task))))
+			return true;
+		/* For a thread that has ended. */
+		if (timer->it_pid_type == PIDTYPE_PID &&
+		    !pid_task(READ_ONCE(timer->it_pid), PIDTYPE_PID))
 			return true;
 	}
 	return false;
@@ -229,6 +256,20 @@ static bool user_namespace(struct task_struct *task)
 	return __task_cred(task)->user_ns != current_user_ns();
 }
 
+/* They have no number there. */
+static bool unknown_users(struct task_struct *task)
+{
+	struct user_namespace *ns = current_user_ns();
+	const struct cred *cred;
+
+	guard(rcu)();
+	cred = __task_cred(task);
+	return !kuid_has_mapping(ns, cred->uid) || !kuid_has_mapping(ns, cred->euid) ||
+	       !kuid_has_mapping(ns, cred->suid) || !kuid_has_mapping(ns, cred->fsuid) ||
+	       !kgid_has_mapping(ns, cred->gid) || !kgid_has_mapping(ns, cred->egid) ||
+	       !kgid_has_mapping(ns, cred->sgid) || !kgid_has_mapping(ns, cred->fsgid);
+}
+
 /* A new task takes the session's over from the caller. */
 static bool keyrings(struct task_struct *task)
 {
@@ -252,6 +293,7 @@ static const struct {
 	{ of_the_kernel, "a thread of the kernel" },
 	{ shared_mm, "an address space that is shared", true },
 	{ shared_handlers, "signal handlers that are shared", true },
+	{ probed, "probes of its code", true },
 	{ traced, "a tracer" },
 	{ stopping, "a stop that is under way" },
 	{ vfork, "a parent that waits in vfork()" },
@@ -271,6 +313,7 @@ static const struct {
 	{ terminal, "a controlling terminal", true },
 	{ namespaces, "namespaces other than the caller's" },
 	{ user_namespace, "a user namespace other than the caller's" },
+	{ unknown_users, "users or groups that are not in the caller's namespace" },
 	{ keyrings, "keyrings other than the caller's" },
 	{ landlock_confines, "a domain of Landlock" },
 };

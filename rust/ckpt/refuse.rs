@@ -13,6 +13,7 @@ use crate::{
         Vma,
         PATH_MAX, //
     },
+    plan,
     tree::{
         Process,
         Tree, //
@@ -26,8 +27,18 @@ use kernel::{
     task::Task, //
 };
 
-/// Looks at all processes, and says of each object that cannot be saved which it is and why; in a
-/// `snapshot` they go on before their memory is saved.
+/// When it is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    /// The processes run.
+    Running,
+    /// They are frozen until the image was read.
+    Frozen,
+    /// They are frozen, and go on before their memory is saved.
+    Snapshot,
+}
+
+/// Looks at all processes, and says of each object that cannot be saved which it is and why.
 ///
 /// # Errors
 ///
@@ -36,7 +47,7 @@ pub(crate) fn check(
     cgroup: &Cgroup,
     tree: &Tree,
     open: &Open<'_>,
-    snapshot: bool,
+    when: When,
     why: &mut Why,
 ) -> Result {
     let mut check = Check {
@@ -44,8 +55,8 @@ pub(crate) fn check(
         open,
         tables: KVVec::new(),
         places: KVVec::new(),
-        pipes: pipes(tree, open)?,
-        snapshot,
+        pipes: pipes(tree, open, when)?,
+        snapshot: when == When::Snapshot,
         refused: false,
         why,
     };
@@ -93,9 +104,15 @@ struct Common {
 }
 
 /// Takes in that one more has it; whether it is the first.
+///
+/// # Errors
+///
+/// `E2BIG` if there are more than an image can have, `ENOMEM`.
 fn note(all: &mut KVVec<Common>, tid: i32, (key, users): (usize, u32)) -> Result<bool> {
+    let full = all.len() == plan::MOST;
     match all.iter_mut().find(|known| known.key == key) {
         Some(known) => known.seen += 1,
+        None if full => return Err(E2BIG),
         None => {
             let new = Common {
                 key,
@@ -110,9 +127,18 @@ fn note(all: &mut KVVec<Common>, tid: i32, (key, users): (usize, u32)) -> Result
     Ok(false)
 }
 
-/// The pipes of all processes; who has them is the files.
-fn pipes(tree: &Tree, open: &Open<'_>) -> Result<KVVec<Common>> {
-    let (mut tables, mut files, mut pipes) = (KVVec::new(), KVVec::new(), KVVec::new());
+/// An end of a pipe.
+struct End {
+    /// Its open file; who has it are descriptors.
+    file: Common,
+    /// The pipe, and in how many files that is open.
+    pipe: (usize, u32),
+}
+
+/// The pipes of all processes; who has them is the files that nobody outside has.
+fn pipes(tree: &Tree, open: &Open<'_>, when: When) -> Result<KVVec<Common>> {
+    let (mut tables, mut pipes) = (KVVec::new(), KVVec::new());
+    let mut ends: KVVec<End> = KVVec::new();
     for thread in tree.iter().flat_map(|process| &process.threads) {
         if !note(&mut tables, 0, thread.files_key())? {
             continue;
@@ -120,12 +146,28 @@ fn pipes(tree: &Tree, open: &Open<'_>) -> Result<KVVec<Common>> {
         let mut from = 0;
         while let Some((fd, _, file)) = thread.file(from) {
             from = fd + 1;
-            let Some(pipe) = file.pipe_key() else {
+            let Some(pipe) = file.pipe_key().filter(|_| open.name(&file).is_none()) else {
                 continue;
             };
-            if open.name(&file).is_none() && note(&mut files, 0, (file.key(), 0))? {
-                note(&mut pipes, thread.tid(), pipe)?;
+            match ends.iter_mut().find(|end| end.file.key == file.key()) {
+                Some(end) => end.file.seen += 1,
+                None => {
+                    let file = Common {
+                        key: file.key(),
+                        tid: thread.tid(),
+                        // One is ours.
+                        users: file.references().saturating_sub(1),
+                        seen: 1,
+                    };
+                    ends.push(End { file, pipe }, GFP_KERNEL)?;
+                }
             }
+        }
+    }
+    for End { file, pipe } in &ends {
+        // Who runs may be within a call, which is one more that has it.
+        if when == When::Running || file.users <= file.seen {
+            note(&mut pipes, file.tid, *pipe)?;
         }
     }
     Ok(pipes)

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Registers, in the form that core dumps and ptrace have. Setting them this
- * way is as safe as ptrace: the regset refuses what may not be.
+ * way is as safe as ptrace: the regset refuses what may not be. A task that was
+ * killed meanwhile has no stack any more, which is where they are.
  */
 
 #include <linux/regset.h>
 #include <linux/sched.h>
+#include <linux/sched/task_stack.h>
 
 #include "internal.h"
 
@@ -33,9 +35,15 @@ long ckpt_regs(struct task_struct *task, u32 note, void *buf, size_t size)
 {
 	const struct user_regset *set = find(task, note);
 
+	long ret;
+
 	if (!set)
 		return -ENODEV;
-	return regset_get(task, set, size, buf);
+	if (!try_get_task_stack(task))
+		return -ESRCH;
+	ret = regset_get(task, set, size, buf);
+	put_task_stack(task);
+	return ret;
 }
 
 /* The whole set; @task is off its CPU, and not the current one. */
@@ -43,10 +51,15 @@ int ckpt_set_regs(struct task_struct *task, u32 note, const void *buf,
 		  size_t size)
 {
 	const struct user_regset *set = find(task, note);
+	int ret;
 
 	if (!set || !set->set)
 		return -ENODEV;
 	if (!size || size % set->size || size > set->n * set->size)
 		return -EINVAL;
-	return set->set(task, set, 0, size, buf, NULL);
+	if (!try_get_task_stack(task))
+		return -ESRCH;
+	ret = set->set(task, set, 0, size, buf, NULL);
+	put_task_stack(task);
+	return ret;
 }

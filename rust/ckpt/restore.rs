@@ -33,7 +33,8 @@ use crate::{
         Object,
         Pipe,
         Plan,
-        Process, //
+        Process,
+        Thread, //
     },
     rebuild::Rebuild,
     why::Why, //
@@ -422,11 +423,23 @@ impl Family {
             }
         }
         let container = Container::unborn(target)?;
+        let moved = |thread: &Thread| {
+            let task = thread.life.as_ref().and_then(|_| thread.parking.task());
+            task.is_some_and(|task| !container.cgroup().has(&task))
+        };
+        if plan.threads.iter().any(moved) {
+            why.say(fmt!("a process was moved out of the cgroup"));
+            return Err(EBUSY);
+        }
         let stops = Stops::new(plan)?;
         for process in &plan.processes {
             let leader = plan.threads_of(process).next();
             if let Some(leader) = leader.and_then(|leader| leader.parking.task()) {
-                leader.set_exit_signal(process.state.exit_signal);
+                // What the parent outside gets is not the matter of an image.
+                leader.set_exit_signal(match process.parent {
+                    Some(_) => process.state.exit_signal,
+                    None => ffi::SIGCHLD,
+                });
             }
         }
         for thread in &plan.threads {

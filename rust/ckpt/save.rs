@@ -23,6 +23,7 @@ use crate::{
         ObjectId,
         Writer, //
     },
+    plan,
     tree::{
         Process,
         Tree, //
@@ -174,6 +175,9 @@ impl Save<'_> {
     fn object(&mut self, key: usize) -> Result<(ObjectId, bool)> {
         if let Some(id) = self.find(key) {
             return Ok((id, false));
+        }
+        if self.known.len() == plan::MOST {
+            return Err(E2BIG);
         }
         self.known.push(key, GFP_KERNEL)?;
         // CAST: As above.

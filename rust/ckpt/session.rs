@@ -17,7 +17,10 @@ use crate::{
         Cgroup,
         TaskExt as _, //
     },
-    refuse,
+    refuse::{
+        self,
+        When, //
+    },
     restore,
     save::{
         self,
@@ -261,13 +264,13 @@ fn promise(flags: u32) -> Result<Option<Promise>> {
 fn save(
     container: &Container,
     externals: &Externals,
-    snapshot: bool,
+    when: When,
     why: &mut Why,
 ) -> Result<(Saved, KVec<ARef<Task>>)> {
     let tasks = container.tasks()?;
     let tree = Tree::new(&tasks, why)?;
     let open = externals.open(&tasks, why)?;
-    refuse::check(container.cgroup(), &tree, &open, snapshot, why)?;
+    refuse::check(container.cgroup(), &tree, &open, when, why)?;
     Ok((save::save(&tree, &open)?, tasks))
 }
 
@@ -277,7 +280,7 @@ impl Work {
         let tasks = container::tasks(&cgroup)?;
         let tree = Tree::new(&tasks, &mut self.why)?;
         let open = self.externals.open(&tasks, &mut self.why)?;
-        refuse::check(&cgroup, &tree, &open, false, &mut self.why)
+        refuse::check(&cgroup, &tree, &open, When::Running, &mut self.why)
     }
 
     fn suspend(&mut self, args: &uapi::ckpt_suspend) -> Result {
@@ -310,7 +313,7 @@ impl Work {
             self.state = State::Suspended(container);
         }
         let container = self.state.container()?;
-        let (saved, tasks) = save(container, &self.externals, false, &mut self.why)?;
+        let (saved, tasks) = save(container, &self.externals, When::Frozen, &mut self.why)?;
         let stream = Stream::new(saved, tasks)?;
         if let Some(container) = self.state.take() {
             self.state = State::Dumping(container, stream);
@@ -324,7 +327,7 @@ impl Work {
         }
         self.state.must_be_idle()?;
         let container = Container::freeze(Cgroup::from_fd(args.cgroup)?, args.timeout)?;
-        let (mut saved, tasks) = save(&container, &self.externals, true, &mut self.why)?;
+        let (mut saved, tasks) = save(&container, &self.externals, When::Snapshot, &mut self.why)?;
         saved.detach()?;
         if tasks.iter().any(|task| task.is_killed()) {
             return Err(ESRCH);

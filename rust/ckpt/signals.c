@@ -175,7 +175,8 @@ void ckpt_task_stopped(struct task_struct *task, u32 told)
 
 	if (!lock_task_sighand(task, &flags))
 		return;
-	task->signal->group_exit_code = told;
+	if (task->signal->flags & SIGNAL_STOP_STOPPED)
+		task->signal->group_exit_code = told;
 	unlock_task_sighand(task, &flags);
 }
 

@@ -7,6 +7,7 @@
 #include <linux/iocontext.h>
 #include <linux/ioprio.h>
 #include <linux/landlock.h>
+#include <linux/posix-timers.h>
 #include <linux/ptrace.h>
 #include <linux/rseq.h>
 #include <linux/sched.h>
@@ -433,5 +434,7 @@ int ckpt_task_set_rlimits(const u64 limits[2 * CKPT_RLIMITS])
 		rlim[i] = (struct rlimit) { .rlim_cur = soft, .rlim_max = hard };
 	}
 	task_unlock(current->group_leader);
+	if (!ret && rlim[RLIMIT_CPU].rlim_cur != RLIM_INFINITY)
+		ret = update_rlimit_cpu(current, rlim[RLIMIT_CPU].rlim_cur);
 	return ret;
 }

@@ -6,6 +6,7 @@
 #include <linux/posix-timers.h>
 #include <linux/sched/cputime.h>
 #include <linux/sched/signal.h>
+#include <linux/signal.h>
 
 #include "../time/posix-timers.h"
 #include "internal.h"
@@ -58,11 +59,11 @@ int ckpt_task_set_itimers(const struct ckpt_itimers *timers)
 			return -EINVAL;
 
 	spin_lock_irq(&current->sighand->siglock);
-	if (timers->left[ITIMER_REAL]) {
-		signal->it_real_incr = timers->interval[ITIMER_REAL];
+	/* If its signal waits, it is set again when that is taken. */
+	signal->it_real_incr = timers->interval[ITIMER_REAL];
+	if (timers->left[ITIMER_REAL])
 		hrtimer_start(&signal->real_timer, timers->left[ITIMER_REAL],
 			      HRTIMER_MODE_REL);
-	}
 	for (which = ITIMER_VIRTUAL; which <= ITIMER_PROF; which++) {
 		struct cpu_itimer *timer = &signal->it[cpu_clock(which)];
 		u64 expires = timers->left[which], before = 0;
@@ -137,10 +138,22 @@ static struct k_itimer *find(timer_t id)
 	return NULL;
 }
 
+/* Keep a timer of the current process from going off, and when that would be. */
+static void unset(struct k_itimer *timer)
+{
+	if (timer->kclock->timer_try_to_cancel) {
+		timer->kclock->timer_try_to_cancel(timer);
+		return;
+	}
+	guard(spinlock)(&current->sighand->siglock);
+	cpu_timer_dequeue(&timer->it.cpu);
+}
+
 /* Make a timer of the current process, whose threads are all there. */
 int ckpt_task_add_timer(const struct ckpt_timer *from)
 {
 	const bool absolute = from->flags & CKPT_TIMER_ABSOLUTE;
+	const bool queued = from->flags & CKPT_TIMER_QUEUED;
 	struct sigevent event = {
 		.sigev_value.sival_ptr = (void __user *)(unsigned long)from->value,
 		.sigev_signo = from->signal,
@@ -156,6 +169,10 @@ int ckpt_task_add_timer(const struct ckpt_timer *from)
 
 	if (from->id < 0 || from->flags & ~CKPT_TIMER_FLAGS || from->left > KTIME_MAX ||
 	    from->interval > KTIME_MAX || (absolute && from->clock != CLOCK_REALTIME))
+		return -EINVAL;
+	/* Without a signal, none can wait. */
+	if (from->notify == SIGEV_NONE ? queued :
+	    from->signal < 1 || !valid_signal(from->signal))
 		return -EINVAL;
 	/* Of a clock that counts for somebody, or a device, only for this process. */
 	if (from->clock < 0 &&
@@ -174,9 +191,9 @@ int ckpt_task_add_timer(const struct ckpt_timer *from)
 	guard(spinlock_irqsave)(&timer->it_lock);
 	timer->it_overrun = from->overrun;
 	timer->it_overrun_last = from->overrun_last;
-	if (from->flags & CKPT_TIMER_QUEUED) {
-		/* It is set again when its signal is taken. */
-		timer->kclock->timer_try_to_cancel(timer);
+	if (queued) {
+		/* It is set again when its signal is taken; it may just have sent that. */
+		unset(timer);
 		posix_timer_queue_signal(timer);
 	}
 	return 0;

@@ -14,11 +14,14 @@
 
 #include "internal.h"
 
+static_assert(sizeof_field(struct ckpt_group, left) == PIDTYPE_MAX * sizeof(struct pid *));
+
 /* The thread that has the number of its process, with a reference. */
 struct task_struct *ckpt_task_leader(struct task_struct *task)
 {
 	guard(rcu)();
-	return get_task_struct(task->group_leader);
+	/* Of one that is gone for good, nothing says how long the other one is there. */
+	return get_task_struct(pid_alive(task) ? task->group_leader : task);
 }
 
 /* Numbers are those that the caller's namespace has; 0 is a task outside of it. */
@@ -97,7 +100,8 @@ void ckpt_task_process(struct task_struct *task, struct ckpt_process *process)
 		process->flags |= CKPT_PROCESS_CONTINUED;
 
 	guard(rcu)();
-	process->parent = task_tgid_nr_ns(rcu_dereference(task->real_parent), ns);
+	if (pid_alive(task))
+		process->parent = task_tgid_nr_ns(rcu_dereference(task->real_parent), ns);
 	if (!(signal->flags & SIGNAL_STOP_STOPPED))
 		return;
 	process->stop_told = signal->group_exit_code;
@@ -167,7 +171,6 @@ void ckpt_pid_free(struct pid *pid)
  */
 int ckpt_groups_set(struct ckpt_group *groups, size_t nr)
 {
-	struct pid *left[PIDTYPE_MAX] = {};
 	size_t i;
 
 	write_lock_irq(&tasklist_lock);
@@ -176,22 +179,24 @@ int ckpt_groups_set(struct ckpt_group *groups, size_t nr)
 			write_unlock_irq(&tasklist_lock);
 			return -ESRCH;
 		}
-	/* Nobody leaves the last of a group: they are all in that of the caller, or of a parent. */
 	for (i = 0; i < nr; i++) {
 		struct task_struct *task = groups[i].task;
 
 		if (task_session(task) != groups[i].session)
-			change_pid(left, task, PIDTYPE_SID, groups[i].session);
+			change_pid(groups[i].left, task, PIDTYPE_SID, groups[i].session);
 		if (task_pgrp(task) != groups[i].pgrp)
-			change_pid(left, task, PIDTYPE_PGID, groups[i].pgrp);
+			change_pid(groups[i].left, task, PIDTYPE_PGID, groups[i].pgrp);
 		task->signal->leader = groups[i].session == task_pid(task);
 		proc_clear_tty(task);
 	}
 	write_unlock_irq(&tasklist_lock);
 
-	free_pids(left);
-	for (i = 0; i < nr; i++)
-		if (groups[i].task->signal->leader)
-			sched_autogroup_create_attach(groups[i].task);
+	for (i = 0; i < nr; i++) {
+		struct task_struct *task = groups[i].task;
+
+		free_pids(groups[i].left);
+		if (task->signal->leader && !(READ_ONCE(task->flags) & PF_EXITING))
+			sched_autogroup_create_attach(task);
+	}
 	return 0;
 }

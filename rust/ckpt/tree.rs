@@ -7,6 +7,7 @@ use crate::{
         self,
         TaskExt as _, //
     },
+    plan,
     why::Why, //
 };
 use core::ops::Deref;
@@ -15,6 +16,9 @@ use kernel::{
     sync::aref::ARef,
     task::Task, //
 };
+
+/// The most processes.
+const PROCESSES: usize = plan::TASKS;
 
 /// A process.
 pub(crate) struct Process {
@@ -73,6 +77,13 @@ impl Tree {
                     process.strays += 1;
                 }
             }
+        }
+        // One that was collected meanwhile has no number.
+        if processes.iter().any(|process| process.state.pid == 0) {
+            return Err(EAGAIN);
+        }
+        if processes.len() > PROCESSES {
+            return Err(E2BIG);
         }
         processes.sort_unstable_by_key(number);
         sorted(processes).map(Self)

@@ -4,6 +4,7 @@
 #include <linux/crc32.h>
 #include <linux/errno.h>
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/task_stack.h>
 #include <linux/syscalls.h>
 #include <asm/fpu/api.h>
@@ -48,17 +49,54 @@ int ckpt_arch_map_vdso(u64 address)
 /* Whether the task goes on with the call in its restart block, which is stale otherwise. */
 bool ckpt_arch_restarts(struct task_struct *task)
 {
-	struct pt_regs *regs = task_pt_regs(task);
+	struct pt_regs *regs;
+	bool restarts;
 
-	return syscall_get_nr(task, regs) != -1 && regs->ax == -ERESTART_RESTARTBLOCK;
+	if (!try_get_task_stack(task))
+		return false;
+	regs = task_pt_regs(task);
+	restarts = syscall_get_nr(task, regs) != -1 && regs->ax == -ERESTART_RESTARTBLOCK;
+	put_task_stack(task);
+	return restarts;
+}
+
+static bool is_32bit(struct task_struct *task)
+{
+	bool is;
+
+	if (!try_get_task_stack(task))
+		return false;
+	is = !user_64bit_mode(task_pt_regs(task));
+	put_task_stack(task);
+	return is;
+}
+
+static const char *refuse_mm(const struct mm_struct *mm)
+{
+#ifdef CONFIG_ADDRESS_MASKING
+	if (mm->context.lam_cr3_mask)
+		return "masked addresses";
+#endif
+#ifdef CONFIG_X86_INTEL_MEMORY_PROTECTION_KEYS
+	/* Key 0 is that of all memory. */
+	if (mm->context.pkey_allocation_map & ~1)
+		return "memory protection keys";
+#endif
+#ifdef CONFIG_MODIFY_LDT_SYSCALL
+	if (mm->context.ldt)
+		return "a local descriptor table";
+#endif
+	return NULL;
 }
 
 const char *ckpt_arch_refuse(struct task_struct *task)
 {
 	const struct thread_struct *thread = &task->thread;
+	const char *what = NULL;
+	struct mm_struct *mm;
 	int i;
 
-	if (!user_64bit_mode(task_pt_regs(task)))
+	if (is_32bit(task))
 		return "32-bit code";
 	if (test_tsk_thread_flag(task, TIF_IO_BITMAP) || thread->iopl_emul)
 		return "access to I/O ports";
@@ -72,18 +110,10 @@ const char *ckpt_arch_refuse(struct task_struct *task)
 	for (i = 0; i < GDT_ENTRY_TLS_ENTRIES; i++)
 		if (memchr_inv(&thread->tls_array[i], 0, sizeof(thread->tls_array[i])))
 			return "segments of thread-local storage";
-#ifdef CONFIG_ADDRESS_MASKING
-	if (task->mm && task->mm->context.lam_cr3_mask)
-		return "masked addresses";
-#endif
-#ifdef CONFIG_X86_INTEL_MEMORY_PROTECTION_KEYS
-	/* Key 0 is that of all memory. */
-	if (task->mm && task->mm->context.pkey_allocation_map & ~1)
-		return "memory protection keys";
-#endif
-#ifdef CONFIG_MODIFY_LDT_SYSCALL
-	if (task->mm && task->mm->context.ldt)
-		return "a local descriptor table";
-#endif
-	return NULL;
+	mm = get_task_mm(task);
+	if (mm) {
+		what = refuse_mm(mm);
+		mmput(mm);
+	}
+	return what;
 }

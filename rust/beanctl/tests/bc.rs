@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nix::pty::{OpenptyResult, Winsize, openpty};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::sys::termios::{Termios, tcgetattr};
 use nix::unistd::Pid;
 
@@ -265,6 +265,7 @@ fn counts_are_told_of_the_past() {
 #[test]
 fn counts_are_followed_where_there_is_no_trace() {
     let sample = Sample::new();
+    heed_signals();
     let mut child = beanctl(&sample, &["events", "--follow", "--tracefs", "/nowhere"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -305,6 +306,15 @@ fn a_snapshot_needs_no_terminal() {
     );
 }
 
+/// What is started heeds signals, also where whoever runs the tests in the background ignores them.
+fn heed_signals() {
+    let heed = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    for signal in [Signal::SIGHUP, Signal::SIGINT] {
+        // SAFETY: There is no handler, for which there would be requirements.
+        unsafe { sigaction(signal, &heed) }.unwrap();
+    }
+}
+
 fn interrupt(child: &Child, signal: Signal) {
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
 }
@@ -328,6 +338,7 @@ impl Top {
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
+        heed_signals();
         let OpenptyResult { master, slave } = openpty(Some(&size), None).unwrap();
         let before = tcgetattr(&slave).unwrap();
         let end = || Stdio::from(slave.try_clone().unwrap());

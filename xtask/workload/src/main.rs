@@ -43,15 +43,13 @@ enum Command {
         /// The operations; all of them unless said.
         operations: Vec<bench::Operation>,
     },
-    /// Measures how long a process is frozen to be saved, and what saving and restoring takes, in
+    /// Measures how long processes are frozen to be saved, and what saving and restoring takes, in
     /// nanoseconds of the guest's clock.
     Ckpt(ckpt::Args),
-    /// A process to be saved; it writes to its memory and waits.
+    /// Processes to be saved; they wait until SIGTERM tells them to end.
     CkptSubject {
-        /// How much memory, in MiB.
-        mib: u32,
-        /// Of which pages.
-        pages: ckpt::Pages,
+        /// Of which kind: `16:small`, `16:huge`, `1000:threads`, `200:processes`.
+        kind: ckpt::Kind,
     },
     /// Runs a command in a container: a cgroup and a pid namespace of its own.
     Container {
@@ -113,7 +111,7 @@ fn main() -> Result<ExitCode> {
             operations,
         } => bench::run(iterations, Duration::from_micros(delay), &operations)?,
         Command::Ckpt(args) => ckpt::run(&args)?,
-        Command::CkptSubject { mib, pages } => ckpt::subject(mib, pages)?,
+        Command::CkptSubject { kind } => ckpt::subject(kind)?,
         Command::Container {
             cgroup,
             enclosed,

@@ -46,13 +46,13 @@ impl Sink {
     /// # Errors
     ///
     /// It cannot be opened.
-    pub fn open(self, path: &Path, size: i64) -> Result<Open> {
+    pub fn open(self, path: &Path, size: u64) -> Result<Open> {
         let mut reader = None;
         let to = match self {
             Sink::Tmpfs => File::create(path)?.into(),
             Sink::Reserved => {
                 let file = File::create(path)?;
-                fallocate(&file, FallocateFlags::empty(), 0, size)?;
+                fallocate(&file, FallocateFlags::empty(), 0, size.try_into()?)?;
                 file.into()
             }
             Sink::Null => File::options().write(true).open("/dev/null")?.into(),
