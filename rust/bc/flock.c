@@ -59,7 +59,7 @@ bool __bc_charge_flock(struct file_lock *fl, struct file_lock *request)
  */
 bool bc_charge_flock_rest(struct file_lock *fl, struct file_lock *request)
 {
-	if (!bc_charges_flocks())
+	if (!static_branch_unlikely(&bc_enabled_key.key))
 		return true;
 	return bc_charge_flock_now(fl, request, BC_LENIENT);
 }

@@ -10,6 +10,7 @@ use std::num::NonZero;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
 use std::ptr::{self, NonNull};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -73,6 +74,8 @@ const FRESH: usize = 1 << 16;
 const PAGE: usize = 4096;
 /// Bytes of a message.
 const MESSAGE: usize = 100;
+/// How long nothing is done before a round: several ticks.
+const REST: Duration = Duration::from_millis(20);
 /// How often an operation is done in a round. That is seldom enough for most rounds to be over before
 /// the clock ticks, and often enough for each to have its share of what is done once for many: a stock
 /// of the controller is of 8 objects.
@@ -344,6 +347,8 @@ pub fn run(iterations: u32, delay: Duration, operations: &[Operation]) -> Result
 
 /// How long one round takes.
 fn round(once: &mut dyn FnMut() -> Result<()>) -> Result<Duration> {
+    // What the last one has left to RCU is done meanwhile.
+    thread::sleep(REST);
     let start = now()?;
     for _ in 0..ROUND {
         once()?;

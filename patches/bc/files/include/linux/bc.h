@@ -259,15 +259,10 @@ bool __bc_charge_flock(struct file_lock *fl, struct file_lock *request);
 bool bc_charge_flock_rest(struct file_lock *fl, struct file_lock *request);
 bool __bc_retry_flock(struct file_lock *request);
 
-static inline bool bc_charges_flocks(void)
-{
-	return static_branch_unlikely(&bc_enabled_key.key);
-}
-
 /* Charges a lock that is about to be inserted for @request, under a spinlock; or refuses it. */
 static inline bool bc_charge_flock(struct file_lock *fl, struct file_lock *request)
 {
-	if (!bc_charges_flocks())
+	if (!static_branch_unlikely(&bc_enabled_key.key))
 		return true;
 	return __bc_charge_flock(fl, request);
 }
@@ -300,7 +295,8 @@ static inline void bc_uncharge_flock(struct file_lock *fl)
 /* Whether a request that was refused is to be made again; sleeps then. */
 static inline bool bc_retry_flock(struct file_lock *request)
 {
-	if (!bc_charges_flocks() || request->c.flc_bc_state == BC_FLOCK_FREE)
+	if (!static_branch_unlikely(&bc_enabled_key.key) ||
+	    request->c.flc_bc_state == BC_FLOCK_FREE)
 		return false;
 	return __bc_retry_flock(request);
 }
@@ -338,11 +334,6 @@ static inline int bc_charge_pty(struct bc_cgroup **owner)
 static inline void bc_own_pty(struct tty_struct *master, struct bc_cgroup *owner) { }
 static inline void bc_uncharge_pty(struct bc_cgroup *owner) { }
 static inline void bc_close_pty(struct tty_struct *tty) { }
-
-static inline bool bc_charges_flocks(void)
-{
-	return false;
-}
 
 static inline bool bc_charge_flock(struct file_lock *fl, struct file_lock *request)
 {
