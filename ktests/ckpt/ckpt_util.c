@@ -230,15 +230,26 @@ bool ckpt_explains(int session, const char *text)
 	return false;
 }
 
-int ckpt_suspend(int session, struct ckpt_subject *subject)
+static int stop(int session, struct ckpt_subject *subject, unsigned long verb,
+		const char *name)
 {
 	struct ckpt_suspend args = { .timeout = 10000 };
 	int ret;
 
 	args.cgroup = open(subject->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ret = ioctl(session, CKPT_SUSPEND, &args) ? fail(session, "suspend") : 0;
+	ret = ioctl(session, verb, &args) ? fail(session, name) : 0;
 	close(args.cgroup);
 	return ret;
+}
+
+int ckpt_suspend(int session, struct ckpt_subject *subject)
+{
+	return stop(session, subject, CKPT_SUSPEND, "suspend");
+}
+
+int ckpt_snapshot(int session, struct ckpt_subject *subject)
+{
+	return stop(session, subject, CKPT_SNAPSHOT, "snapshot");
 }
 
 /* Read the image into a file. */
@@ -268,17 +279,6 @@ int ckpt_dump(int session, const char *image)
 	if (ioctl(session, CKPT_DUMP))
 		return fail(session, "dump");
 	return ckpt_keep(session, image);
-}
-
-int ckpt_snapshot(int session, struct ckpt_subject *subject)
-{
-	struct ckpt_suspend args = { .timeout = 10000 };
-	int ret;
-
-	args.cgroup = open(subject->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ret = ioctl(session, CKPT_SNAPSHOT, &args) ? fail(session, "snapshot") : 0;
-	close(args.cgroup);
-	return ret;
 }
 
 int ckpt_resume(int session)

@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/ckpt.h>
 #include <linux/membarrier.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/sem.h>
@@ -164,6 +166,33 @@ static int test_refuses_below(struct ckpt_subject *subject)
 	return ret;
 }
 
+/* Its parent waits for execve(), which does not come. */
+static void stay_in_vfork(void)
+{
+	if (!vfork()) {
+		ckpt_tell(0, READY);
+		idle(NULL);
+	}
+}
+
+/* It is frozen nevertheless, before all of the time is over, and goes on. */
+static int test_refuses_vfork(struct ckpt_subject *subject)
+{
+	struct ckpt_suspend args = { .timeout = 1000 };
+	int session = ckpt_open(), ret = KSFT_FAIL;
+
+	args.cgroup = open(subject->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (session >= 0 && ckpt_await(subject, 0, READY) > 0 &&
+	    !differs(ioctl(session, CKPT_SUSPEND, &args), 0) &&
+	    !differs(ioctl(session, CKPT_DUMP) ? errno : 0, EOPNOTSUPP) &&
+	    !unmet(ckpt_explains(session, ": a parent that waits in vfork()")) &&
+	    !differs(ckpt_resume(session), 0))
+		ret = KSFT_PASS;
+	close(args.cgroup);
+	close(session);
+	return ret;
+}
+
 /* A pipe that only the container has open, but by a file that another process has as well. */
 static void have_pipe(void)
 {
@@ -306,6 +335,7 @@ static const struct ckpt_test tests[] = {
 	{ have_stray, test_refuses_session_outside, "test_refuses_session_outside" },
 	T(socket_),
 	T(timer_of_child),
+	{ stay_in_vfork, test_refuses_vfork, "test_refuses_vfork" },
 };
 
 #undef T

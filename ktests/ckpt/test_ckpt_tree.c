@@ -379,7 +379,7 @@ static void death_signal(void)
 	all_is_well();
 }
 
-/* More of them than fit into one look. */
+/* Many children of one process. */
 #define MANY	100
 
 static void many(void)

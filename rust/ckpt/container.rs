@@ -11,7 +11,8 @@ use crate::{
         self,
         Cgroup,
         TaskExt as _, //
-    }, //
+    },
+    plan, //
 };
 use kernel::{
     cred::Credential,
@@ -25,9 +26,6 @@ use kernel::{
         Monotonic, //
     }, //
 };
-
-/// The most threads that a container may have.
-const MOST: usize = 4096;
 
 /// A container that is kept frozen, and goes on when this is dropped.
 ///
@@ -43,23 +41,23 @@ pub(crate) struct Container {
 }
 
 impl Container {
-    /// Freezes a container. Whoever is in vfork(2) then, which lasts until execve(2), is let go for a
-    /// moment, as long as there is time.
+    /// Freezes a container. Whoever is in vfork(2) then, which lasts until execve(2), is let go for
+    /// a moment, again and again for half of the time: the rest is to freeze it for good.
     ///
     /// # Errors
     ///
     /// `ETIMEDOUT` if that takes more than so many milliseconds, `EBUSY` if somebody else holds it.
     pub(crate) fn freeze(cgroup: Cgroup, timeout: u32) -> Result<Self> {
         let begun: Instant<Monotonic> = Instant::now();
+        let passed = || u32::try_from(begun.elapsed().as_millis_ceil()).unwrap_or(u32::MAX);
         loop {
-            let passed = u32::try_from(begun.elapsed().as_millis_ceil()).unwrap_or(u32::MAX);
-            let left = timeout.saturating_sub(passed);
             cgroup.hold()?;
+            let left = timeout.saturating_sub(passed());
             if let Err(error) = cgroup.wait(ffi::jiffies(left)) {
                 cgroup.release();
                 return Err(error);
             }
-            if left == 0 || !cgroup.vforks() {
+            if !cgroup.vforks() || passed() >= timeout / 2 {
                 break;
             }
             cgroup.release();
@@ -168,5 +166,5 @@ impl Drop for Container {
 ///
 /// `E2BIG`, `ENOMEM`.
 pub(crate) fn tasks(cgroup: &Cgroup) -> Result<KVec<ARef<Task>>> {
-    cgroup.tasks(MOST)
+    cgroup.tasks(plan::TASKS)
 }

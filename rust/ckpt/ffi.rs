@@ -237,19 +237,8 @@ impl Cgroup {
         // SAFETY: There is a reference, and room for `most`.
         let found = unsafe { bindings::ckpt_cgroup_tasks(self.0.as_ptr(), raw.as_mut_ptr(), most) };
         let found = usize::try_from(found).map_err(|_| E2BIG)?;
-        let mut tasks = KVec::with_capacity(found, GFP_KERNEL);
-        for task in raw
-            .iter()
-            .take(found)
-            .filter_map(|task| NonNull::new(*task))
-        {
-            // SAFETY: Each has a reference, which goes over.
-            let task: ARef<Task> = unsafe { ARef::from_raw(task.cast()) };
-            if let Ok(tasks) = &mut tasks {
-                tasks.push(task, GFP_KERNEL)?;
-            }
-        }
-        Ok(tasks?)
+        // SAFETY: As many were listed with a reference each, which goes over.
+        unsafe { owned(raw.get(..found).ok_or(EINVAL)?) }
     }
 }
 
@@ -278,14 +267,46 @@ unsafe fn file(raw: *mut bindings::file) -> Result<Option<ARef<File>>> {
     Ok(raw.map(|raw| unsafe { ARef::from_raw(raw.cast()) }))
 }
 
-/// A task from C, with its reference.
+/// Tasks from C, with their references, which are given back if there is no room for them.
+///
+/// # Errors
+///
+/// `ENOMEM`.
 ///
 /// # Safety
 ///
-/// There is a reference, which goes over.
-unsafe fn owned(raw: *mut bindings::task_struct) -> ARef<Task> {
-    // SAFETY: By the precondition, it is not null.
-    unsafe { ARef::from_raw(NonNull::new_unchecked(raw).cast()) }
+/// Each has a reference, which goes over.
+unsafe fn owned(raw: &[*mut bindings::task_struct]) -> Result<KVec<ARef<Task>>> {
+    let mut tasks = KVec::with_capacity(raw.len(), GFP_KERNEL);
+    for task in raw.iter().filter_map(|task| NonNull::new(*task)) {
+        // SAFETY: By the precondition.
+        let task: ARef<Task> = unsafe { ARef::from_raw(task.cast()) };
+        if let Ok(tasks) = &mut tasks {
+            tasks.push(task, GFP_KERNEL)?;
+        }
+    }
+    Ok(tasks?)
+}
+
+/// What C lists, which says how many there are, whether or not there is room: first that, then into
+/// room for as many. Whether these were all, since there may be more meanwhile.
+fn listed<T: Clone>(
+    value: T,
+    mut list: impl FnMut(*mut T, usize) -> Result<usize>,
+) -> Result<(KVVec<T>, bool)> {
+    let most = list(ptr::null_mut(), 0)?;
+    let mut all = KVVec::from_elem(value, most, GFP_KERNEL)?;
+    let found = list(all.as_mut_ptr(), most)?;
+    all.truncate(found.min(most));
+    Ok((all, found <= most))
+}
+
+/// All of what was listed, or `EAGAIN`.
+fn complete<T>((all, complete): (KVVec<T>, bool)) -> Result<KVVec<T>> {
+    match complete {
+        true => Ok(all),
+        false => Err(EAGAIN),
+    }
 }
 
 /// How many processes are in a process group, or in a session.
@@ -331,8 +352,10 @@ pub(crate) trait TaskExt {
 
     /// The thread that has the number of its process.
     fn leader(&self) -> ARef<Task> {
-        // SAFETY: There is a reference, and a new one of the leader, which goes over.
-        unsafe { owned(bindings::ckpt_task_leader(self.raw())) }
+        // SAFETY: There is a reference.
+        let leader = unsafe { bindings::ckpt_task_leader(self.raw()) };
+        // SAFETY: It is a task, with a reference of its own, which goes over.
+        unsafe { ARef::from_raw(NonNull::new_unchecked(leader).cast()) }
     }
 
     /// Its number, or zero if the caller's namespace has none.
@@ -359,21 +382,15 @@ pub(crate) trait TaskExt {
     ///
     /// `ENOMEM`, and `EAGAIN` if there are more and more.
     fn children(&self) -> Result<KVec<ARef<Task>>> {
-        let list = |room: *mut *mut bindings::task_struct, size| {
+        let (raw, all) = listed(ptr::null_mut(), |room, size| {
             // SAFETY: There is a reference, and room for `size`.
             let found = unsafe { bindings::ckpt_children(self.raw(), room, size) };
             usize::try_from(found).map_err(|_| EAGAIN)
-        };
-        let most = list(ptr::null_mut(), 0)?;
-        let mut raw = KVVec::from_elem(ptr::null_mut(), most, GFP_KERNEL)?;
-        let mut children = KVec::with_capacity(most, GFP_KERNEL)?;
-        let found = list(raw.as_mut_ptr(), most)?;
-        for child in raw.iter().take(found) {
-            // SAFETY: Each has a reference, which goes over.
-            children.push(unsafe { owned(*child) }, GFP_KERNEL)?;
-        }
-        match found <= most {
-            true => Ok(children),
+        })?;
+        // SAFETY: Each was listed with a reference, which goes over.
+        let children = unsafe { owned(&raw) };
+        match all {
+            true => children,
             false => Err(EAGAIN),
         }
     }
@@ -425,21 +442,12 @@ pub(crate) trait TaskExt {
     /// # Errors
     ///
     /// `ESRCH` if it is gone, `ENOMEM`, and `EAGAIN` if there are more and more.
-    fn pending(&self, shared: bool) -> Result<KVec<Siginfo>> {
-        let list = |room: *mut Siginfo, size| {
+    fn pending(&self, shared: bool) -> Result<KVVec<Siginfo>> {
+        complete(listed(Siginfo::default(), |room, size| {
             // SAFETY: There is a reference, and room for `size`.
             let found = unsafe { bindings::ckpt_task_pending(self.raw(), shared, room, size) };
             usize::try_from(found).map_err(|_| ESRCH)
-        };
-        let most = list(ptr::null_mut(), 0)?;
-        let mut infos = KVec::from_elem(Siginfo::default(), most, GFP_KERNEL)?;
-        match list(infos.as_mut_ptr(), most)? {
-            found if found > most => Err(EAGAIN),
-            found => {
-                infos.truncate(found);
-                Ok(infos)
-            }
-        }
+        })?)
     }
 
     /// The interval timers of its process.
@@ -460,21 +468,13 @@ pub(crate) trait TaskExt {
     ///
     /// `ENOMEM`, and `EAGAIN` if there are more and more.
     fn timers(&self) -> Result<KVVec<Timer>> {
-        let list = |room: *mut Timer, size| {
+        let mut timers = complete(listed(Timer::default(), |room, size| {
             // SAFETY: There is a reference, and room for `size`.
-            unsafe { bindings::ckpt_task_timers(self.raw(), room, size) }
-        };
-        let most = list(ptr::null_mut(), 0);
-        let mut timers = KVVec::from_elem(Timer::default(), most, GFP_KERNEL)?;
-        match list(timers.as_mut_ptr(), most) {
-            found if found > most => Err(EAGAIN),
-            found => {
-                timers.truncate(found);
-                // The kernel has the last one first.
-                timers.reverse();
-                Ok(timers)
-            }
-        }
+            Ok(unsafe { bindings::ckpt_task_timers(self.raw(), room, size) })
+        })?)?;
+        // The kernel has the last one first.
+        timers.reverse();
+        Ok(timers)
     }
 
     /// What tells its credentials from all others.
@@ -489,21 +489,13 @@ pub(crate) trait TaskExt {
     /// # Errors
     ///
     /// `ENOMEM`, and `EAGAIN` if there are more and more.
-    fn cred(&self) -> Result<(Cred, KVec<u32>)> {
+    fn cred(&self) -> Result<(Cred, KVVec<u32>)> {
         let mut cred = Cred::default();
-        let mut list = |room: *mut u32, size| {
+        let groups = complete(listed(0, |room, size| {
             // SAFETY: There is a reference, and room for `size`.
-            unsafe { bindings::ckpt_cred(self.raw(), &mut cred, room, size) }
-        };
-        let most = list(ptr::null_mut(), 0);
-        let mut groups = KVec::from_elem(0, most, GFP_KERNEL)?;
-        match list(groups.as_mut_ptr(), most) {
-            found if found > most => Err(EAGAIN),
-            found => {
-                groups.truncate(found);
-                Ok((cred, groups))
-            }
-        }
+            Ok(unsafe { bindings::ckpt_cred(self.raw(), &mut cred, room, size) })
+        })?)?;
+        Ok((cred, groups))
     }
 
     /// What it has registered with the kernel.
@@ -709,8 +701,8 @@ impl Vma {
     /// Of the kernel.
     pub(crate) const VDSO: u32 = bindings::ckpt_vma_kind_CKPT_VMA_VDSO;
     /// Children do not have it as it is.
-    pub(crate) const NOT_FORKED: u32 = bindings::ckpt_vma_flags_CKPT_VMA_DONTFORK
-        | bindings::ckpt_vma_flags_CKPT_VMA_WIPEONFORK;
+    const NOT_FORKED: u32 =
+        bindings::ckpt_vma_flags_CKPT_VMA_DONTFORK | bindings::ckpt_vma_flags_CKPT_VMA_WIPEONFORK;
     /// All flags.
     pub(crate) const FLAGS: u32 = bindings::ckpt_vma_flags_CKPT_VMA_FLAGS;
 
@@ -722,6 +714,11 @@ impl Vma {
     /// Whether it can have private pages.
     pub(crate) fn is_private(&self) -> bool {
         self.kind == Self::ANON || self.kind == Self::PRIVATE
+    }
+
+    /// Whether it has private pages that a child does not get.
+    pub(crate) fn is_lost_to_children(&self) -> bool {
+        self.is_private() && self.flags & Self::NOT_FORKED != 0
     }
 
     /// Maps it into the address space of the current task.
@@ -1103,8 +1100,8 @@ pub(crate) trait FileExt {
         unsafe { bindings::ckpt_file_references(self.raw()) }
     }
 
-    /// Tells the pipe that it is an end of from all others, and in how many files that is open; none
-    /// if it is no pipe, or one with a name.
+    /// Tells the pipe that it is an end of from all others, and in how many files that is open;
+    /// none if it is no pipe, or one with a name.
     fn pipe_key(&self) -> Option<(usize, u32)> {
         let mut files = 0;
         // SAFETY: There is a reference.
@@ -1429,7 +1426,8 @@ pub(crate) mod current {
         to_result(unsafe { bindings::ckpt_task_set_actions(actions.as_ptr()) })
     }
 
-    /// Gets a signal that waits, or its process does. All signals are blocked, and their actions set.
+    /// Gets a signal that waits, or its process does. All signals are blocked, and their actions
+    /// set.
     ///
     /// # Errors
     ///

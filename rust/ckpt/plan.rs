@@ -42,17 +42,16 @@ use crate::{
 use core::ops::Range;
 use kernel::{
     alloc::AllocError,
-    prelude::*, //
+    prelude::*,
+    sync::aref::ARef,
+    task::Task, //
 };
 
-/// The most objects, and mappings, and descriptors.
+/// The most objects, and mappings, and whatever else is listed.
 pub(crate) const MOST: usize = 1 << 16;
 
-/// The most processes, and threads.
+/// The most processes, and the most threads.
 pub(crate) const TASKS: usize = 4096;
-
-/// The most signals that wait.
-const SIGNALS_MOST: usize = 1 << 16;
 
 /// The largest mask of processors, in bytes.
 const AFFINITY: usize = 1024;
@@ -308,10 +307,9 @@ impl Plan {
                 return Err(EBADMSG);
             }
             // Whoever has ended has no children, and nobody stops it.
-            let idle = process.state.stop == 0
-                && process.pending.is_empty()
-                && process.timers.is_empty();
-            if !alive && !idle || process.parent.is_none() && !alive {
+            let idle =
+                process.state.stop == 0 && process.pending.is_empty() && process.timers.is_empty();
+            if !alive && (!idle || process.parent.is_none()) {
                 why.say(fmt!("pid {pid}: it has ended, and yet it has not"));
                 return Err(EBADMSG);
             }
@@ -362,6 +360,16 @@ impl Plan {
         // CAST: `usize` is larger.
         let index = object.number().checked_sub(1)? as usize;
         Some((index, self.objects.get(index)?))
+    }
+
+    /// The task of the first thread of a process, when it is there.
+    ///
+    /// # Errors
+    ///
+    /// `ESRCH` if it is not.
+    pub(crate) fn leader(&self, process: &Process) -> Result<ARef<Task>> {
+        let first = self.threads_of(process).next();
+        first.and_then(|thread| thread.parking.task()).ok_or(ESRCH)
     }
 
     fn define(&mut self, id: ObjectId, object: Object) -> Result<(), Refusal> {
@@ -721,8 +729,8 @@ impl Plan {
             return Err(Refusal::What("a number that no process has"));
         }
         // Who leads a session leads its own group.
-        if state.session == state.pid && state.pgrp != state.pid || state.flags & !PROCESS_FLAGS != 0
-        {
+        let leads_alone = state.session == state.pid && state.pgrp != state.pid;
+        if leads_alone || state.flags & !PROCESS_FLAGS != 0 {
             return Err(Refusal::What("a process that cannot be"));
         }
         let threads = self.threads.len()..self.threads.len();
@@ -831,14 +839,14 @@ impl Plan {
             1 => (None, Parking::of_ended(body.status.get())?),
             _ => return Err(Refusal::What("a thread that has ended, and has not")),
         };
-        let at = self.processes.len().wrapping_sub(1);
+        let count = self.processes.len();
         let process = last(&mut self.processes)?;
         if life.is_none() && !process.threads.is_empty() {
             return Err(Refusal::What("a thread that has ended, but leads nobody"));
         }
         process.threads.end += 1;
         let thread = Thread {
-            process: at,
+            process: count - 1,
             tid,
             life,
             comm: body.comm,
@@ -949,7 +957,7 @@ impl Plan {
             }
             _ => return Err(Refusal::What("a signal for nobody")),
         };
-        if pending.len() == SIGNALS_MOST {
+        if pending.len() == MOST {
             return Err(Refusal::What("too many signals"));
         }
         Ok(pending.push(info, GFP_KERNEL)?)

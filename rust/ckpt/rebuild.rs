@@ -93,7 +93,10 @@ fn leader(what: &Rebuild, process: &Process) -> Result {
             process: true,
             ..Shares::default()
         };
-        let other = plan.threads.get(index).and_then(|thread| thread.life.as_ref());
+        let other = plan
+            .threads
+            .get(index)
+            .and_then(|thread| thread.life.as_ref());
         if let (Some(life), Some(other)) = (&thread.life, other) {
             shares.files = life.files == other.files;
             shares.fs = life.fs == other.fs;

@@ -10,7 +10,6 @@ use crate::{
         FileExt as _,
         MmExt as _,
         TaskExt,
-        Vma,
         PATH_MAX, //
     },
     plan,
@@ -56,7 +55,7 @@ pub(crate) fn check(
         tables: KVVec::new(),
         places: KVVec::new(),
         pipes: pipes(tree, open, when)?,
-        snapshot: when == When::Snapshot,
+        when,
         refused: false,
         why,
     };
@@ -78,7 +77,7 @@ pub(crate) fn check(
             }
             check.thread(thread, nr == 0)?;
         }
-        if let Some(mm) = process.thread().and_then(|thread| TaskExt::mm(thread)) {
+        if let Some(mm) = process.thread().and_then(TaskExt::mm) {
             check.mm(pid, &mm)?;
         }
     }
@@ -183,7 +182,7 @@ struct Check<'a> {
     places: KVVec<Common>,
     /// Pipes, and in how many files they are open.
     pipes: KVVec<Common>,
-    snapshot: bool,
+    when: When,
     refused: bool,
     why: &'a mut Why,
 }
@@ -251,20 +250,21 @@ impl Check<'_> {
 
     /// Tables and places that tasks outside have, too.
     fn shared(&mut self) {
-        let outside = |common: &&Common| common.users > common.seen;
-        for common in self.tables.iter().filter(outside) {
-            let tid = common.tid;
-            self.why.say(fmt!(
-                "pid {tid}: a table of open files that a process outside has, too"
-            ));
-            self.refused = true;
-        }
-        for common in self.places.iter().filter(outside) {
-            let tid = common.tid;
-            self.why.say(fmt!(
-                "pid {tid}: a working directory that a process outside shares"
-            ));
-            self.refused = true;
+        let all = [
+            (
+                &self.tables,
+                "a table of open files that a process outside has, too",
+            ),
+            (
+                &self.places,
+                "a working directory that a process outside shares",
+            ),
+        ];
+        for (all, what) in all {
+            for common in all.iter().filter(|common| common.users > common.seen) {
+                self.why.say(fmt!("pid {}: {what}", common.tid));
+                self.refused = true;
+            }
         }
     }
 
@@ -272,24 +272,21 @@ impl Check<'_> {
         if let Some(exe) = mm.exe() {
             self.file(&exe, fmt!("pid {pid} executable"));
             if exe.deleted_key().is_some() {
-                self.why.say(fmt!("pid {pid}: a deleted executable"));
-                self.refused = true;
+                self.refuse(fmt!("pid {pid}: a deleted executable"));
             }
         }
         let mut from = 0;
         while let Some((vma, refusal)) = mm.vma(from)? {
             from = vma.end;
+            let at = vma.start;
             if let Some(what) = refusal {
-                self.why
-                    .say(fmt!("pid {pid} memory at {:#x}: {what}", vma.start));
-                self.refused = true;
-            } else if self.snapshot && vma.is_private() && vma.flags & Vma::NOT_FORKED != 0 {
-                let at = vma.start;
+                self.refuse(fmt!("pid {pid} memory at {at:#x}: {what}"));
+            } else if self.when == When::Snapshot && vma.is_lost_to_children() {
                 self.refuse(fmt!(
                     "pid {pid} memory at {at:#x}: a snapshot has only what a child would get"
                 ));
             } else if let (Some(file), true) = (&vma.file, vma.has_name()) {
-                self.file(file, fmt!("pid {pid} memory at {:#x}", vma.start));
+                self.file(file, fmt!("pid {pid} memory at {at:#x}"));
             }
         }
         Ok(())

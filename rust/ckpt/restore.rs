@@ -345,7 +345,9 @@ impl Family {
         };
         let spawned = ffi::undisturbed(|| {
             let shares = Shares::default();
-            first.parking.spawn(rebuild, first.tid, Some(cgroup), shares)
+            first
+                .parking
+                .spawn(rebuild, first.tid, Some(cgroup), shares)
         });
         if let Err(error) = spawned {
             why.say(fmt!("pid {} cannot be made: {error:?}", first.tid));
@@ -366,9 +368,7 @@ impl Family {
         let plan = &self.restore.plan;
         let mut leaders = KVVec::with_capacity(plan.processes.len(), GFP_KERNEL)?;
         for process in &plan.processes {
-            let leader = plan.threads_of(process).next();
-            let task = leader.and_then(|leader| leader.parking.task());
-            leaders.push((process, task.ok_or(ESRCH)?), GFP_KERNEL)?;
+            leaders.push((process, plan.leader(process)?), GFP_KERNEL)?;
         }
         let lead = |number| {
             let mut leaders = leaders.iter();
@@ -433,14 +433,11 @@ impl Family {
         }
         let stops = Stops::new(plan)?;
         for process in &plan.processes {
-            let leader = plan.threads_of(process).next();
-            if let Some(leader) = leader.and_then(|leader| leader.parking.task()) {
-                // What the parent outside gets is not the matter of an image.
-                leader.set_exit_signal(match process.parent {
-                    Some(_) => process.state.exit_signal,
-                    None => ffi::SIGCHLD,
-                });
-            }
+            // What the parent outside gets is not the matter of an image.
+            plan.leader(process)?.set_exit_signal(match process.parent {
+                Some(_) => process.state.exit_signal,
+                None => ffi::SIGCHLD,
+            });
         }
         for thread in &plan.threads {
             if let (Some(life), Some(task)) = (&thread.life, thread.parking.task()) {
@@ -467,10 +464,6 @@ struct Stops {
 
 impl Stops {
     fn new(plan: &Plan) -> Result<Self> {
-        let leader = |process| {
-            let task = plan.threads_of(process).next();
-            task.and_then(|thread| thread.parking.task()).ok_or(ESRCH)
-        };
         let mut stops = Self {
             stopped: KVec::new(),
             hushed: KVec::new(),
@@ -480,12 +473,12 @@ impl Stops {
             let parent = process.parent.and_then(|parent| plan.processes.get(parent));
             if let Some(parent) = parent {
                 stops.hushed.reserve(1, GFP_KERNEL)?;
-                let parent = leader(parent)?;
+                let parent = plan.leader(parent)?;
                 if parent.hush() {
                     stops.hushed.push(parent, GFP_KERNEL)?;
                 }
             }
-            let task = leader(process)?;
+            let task = plan.leader(process)?;
             task.stop(process.state.stop)?;
             let told = process.state.stop_told;
             stops.stopped.push((task, told), GFP_KERNEL)?;

@@ -75,6 +75,9 @@ const WRITE: u32 = _IOWR::<uapi::ckpt_write>(MAGIC, 8);
 const EXTERNAL: u32 = _IOW::<uapi::ckpt_external>(MAGIC, 9);
 const SNAPSHOT: u32 = _IOW::<uapi::ckpt_suspend>(MAGIC, 10);
 
+/// Why an image ends early, or does not begin.
+const KILLED: &str = "a process was killed while it was saved";
+
 /// An argument of an ioctl.
 #[repr(transparent)]
 struct Arg<T>(T);
@@ -330,6 +333,7 @@ impl Work {
         let (mut saved, tasks) = save(&container, &self.externals, When::Snapshot, &mut self.why)?;
         saved.detach()?;
         if tasks.iter().any(|task| task.is_killed()) {
+            self.why.say(fmt!("{KILLED}"));
             return Err(ESRCH);
         }
         container.resume();
@@ -342,8 +346,7 @@ impl Work {
         let passed = how(self.state.stream()?);
         if passed == Err(ESRCH) {
             self.why = Why::new();
-            self.why
-                .say(fmt!("a process was killed while it was saved"));
+            self.why.say(fmt!("{KILLED}"));
         }
         passed
     }

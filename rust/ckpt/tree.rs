@@ -17,9 +17,6 @@ use kernel::{
     task::Task, //
 };
 
-/// The most processes.
-const PROCESSES: usize = plan::TASKS;
-
 /// A process.
 pub(crate) struct Process {
     /// The thread that has its number, which may have ended.
@@ -51,8 +48,8 @@ impl Tree {
     ///
     /// # Errors
     ///
-    /// `EOPNOTSUPP` if the caller's namespace has no number for one of them, `ENOMEM`, and `EAGAIN`
-    /// if there are more of them meanwhile.
+    /// `EOPNOTSUPP` if the caller's namespace has no number for one of them, `E2BIG` if there are
+    /// more than an image can have, `ENOMEM`, and `EAGAIN` if they become more or less meanwhile.
     pub(crate) fn new(tasks: &[ARef<Task>], why: &mut Why) -> Result<Self> {
         if tasks.iter().any(|task| task.tid() == 0) {
             why.say(fmt!("a process of another pid namespace"));
@@ -82,7 +79,9 @@ impl Tree {
         if processes.iter().any(|process| process.state.pid == 0) {
             return Err(EAGAIN);
         }
-        if processes.len() > PROCESSES {
+        // Those that have ended are threads in an image, too.
+        let ended = |process: &&Process| process.leader.has_ended();
+        if tasks.len() + processes.iter().filter(ended).count() > plan::TASKS {
             return Err(E2BIG);
         }
         processes.sort_unstable_by_key(number);

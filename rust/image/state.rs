@@ -2,9 +2,10 @@
 
 //! Records of the state of a container: its files, memory and tasks.
 //!
-//! Files, shared memory objects, address spaces, tables of descriptors and places in the file system
-//! are objects. The mappings of an address space follow it, and so do the descriptors of a table, the
-//! threads of a process, and what belongs to a thread.
+//! Files, pipes, shared memory objects, address spaces, tables of descriptors, places in the file
+//! system and credentials are objects. The mappings of an address space follow it, and so do the
+//! descriptors of a table, what is in a pipe, the threads of a process, and what belongs to a
+//! thread.
 
 use zerocopy::little_endian::{
     U32,
@@ -42,8 +43,8 @@ macro_rules! record {
 }
 
 record! {
-    /// An open file, or one that is mapped; its path is the tail, unless it was deleted or is an end
-    /// of a pipe.
+    /// An open file, or one that is mapped; its path is the tail, unless it was deleted or is an
+    /// end of a pipe.
     File, 40 {
         /// This object.
         id: ObjectId,
@@ -312,8 +313,8 @@ record! {
         oom_score_adj: U32,
         /// Its address space; none for one that has ended.
         mm: ObjectId,
-        /// 1: adopts orphans, as PR_SET_CHILD_SUBREAPER; 2: goes on after a stop, and its parent was
-        /// not told yet.
+        /// 1: adopts orphans, as PR_SET_CHILD_SUBREAPER; 2: goes on after a stop, and its parent
+        /// was not told yet.
         flags: U32,
         /// The signal that has stopped it; zero if it runs.
         stop: U32,
@@ -325,7 +326,8 @@ record! {
 }
 
 record! {
-    /// What signals do to the last process; the tail is an array of [`Action`], one for each signal.
+    /// What signals do to the last process; the tail is an array of [`Action`], one for each of
+    /// them.
     Actions, 0 {
     }
 }

@@ -232,6 +232,55 @@ struct Row {
 /// What CRIU has to show beside the time that the engine freezes a subject.
 const CRIU: [&str; 3] = ["criu", "frozen", "tmpfs"];
 
+/// As beanctl does: it knows how much it will be before it suspends anything.
+const RESERVED: Row = Row {
+    text: "frozen, to reserved tmpfs",
+    what: "frozen",
+    sink: "reserved",
+    beside: "CRIU",
+    other: CRIU,
+    target: |kind| match kind {
+        Kind::Memory { mib: 1, .. } => Some(Target::AtMost(0.2)),
+        Kind::Memory { mib: 16, .. } => Some(Target::AtMost(0.5)),
+        Kind::Memory { .. } => None,
+        Kind::Threads { .. } | Kind::Family { .. } => Some(Target::AtMost(1.0 / 10.0)),
+    },
+};
+
+/// It goes on before the image is written, wherever that goes to.
+const SNAPSHOT: Row = Row {
+    text: "frozen, snapshot",
+    what: "frozen",
+    sink: "snapshot",
+    beside: "CRIU",
+    other: CRIU,
+    target: |kind| {
+        let part = match kind {
+            Kind::Memory {
+                pages: Pages::Small,
+                ..
+            } => 6.0,
+            Kind::Memory {
+                pages: Pages::Huge, ..
+            } => 20.0,
+            Kind::Threads { .. } | Kind::Family { .. } => 10.0,
+        };
+        Some(Target::AtMost(1.0 / part))
+    },
+};
+
+const RESTORE: Row = Row {
+    text: "restore",
+    what: "restore",
+    sink: "tmpfs",
+    beside: "CRIU",
+    other: ["criu", "restore", "tmpfs"],
+    target: |kind| match kind {
+        Kind::Family { .. } => Some(Target::AtMost(1.0 / 3.0)),
+        _ => None,
+    },
+};
+
 /// What is shown of a process with memory.
 const ROWS: [Row; 9] = [
     Row {
@@ -242,19 +291,7 @@ const ROWS: [Row; 9] = [
         other: CRIU,
         target: |_| None,
     },
-    // As beanctl does: it knows how much it will be before it suspends anything.
-    Row {
-        text: "frozen, to reserved tmpfs",
-        what: "frozen",
-        sink: "reserved",
-        beside: "CRIU",
-        other: CRIU,
-        target: |kind| match kind {
-            Kind::Memory { mib: 1, .. } => Some(Target::AtMost(0.2)),
-            Kind::Memory { mib: 16, .. } => Some(Target::AtMost(0.5)),
-            _ => None,
-        },
-    },
+    RESERVED,
     Row {
         text: "frozen, to a pipe",
         what: "frozen",
@@ -271,18 +308,7 @@ const ROWS: [Row; 9] = [
         other: CRIU,
         target: |_| None,
     },
-    // It goes on before the image is written, wherever that goes to.
-    Row {
-        text: "frozen, snapshot",
-        what: "frozen",
-        sink: "snapshot",
-        beside: "CRIU",
-        other: CRIU,
-        target: |kind| match kind.parts() {
-            (_, "huge") => Some(Target::AtMost(1.0 / 20.0)),
-            _ => Some(Target::AtMost(1.0 / 6.0)),
-        },
-    },
+    SNAPSHOT,
     Row {
         text: "save to tmpfs",
         what: "write",
@@ -307,14 +333,7 @@ const ROWS: [Row; 9] = [
         other: ["dd", "write", "pipe"],
         target: |_| None,
     },
-    Row {
-        text: "restore",
-        what: "restore",
-        sink: "tmpfs",
-        beside: "CRIU",
-        other: ["criu", "restore", "tmpfs"],
-        target: |_| None,
-    },
+    RESTORE,
 ];
 
 /// What is shown of many tasks.
@@ -328,33 +347,9 @@ const TASKS: [Row; 4] = [
         other: [""; 3],
         target: |_| None,
     },
-    Row {
-        text: "frozen, to reserved tmpfs",
-        what: "frozen",
-        sink: "reserved",
-        beside: "CRIU",
-        other: CRIU,
-        target: |_| Some(Target::AtMost(1.0 / 10.0)),
-    },
-    Row {
-        text: "frozen, snapshot",
-        what: "frozen",
-        sink: "snapshot",
-        beside: "CRIU",
-        other: CRIU,
-        target: |_| Some(Target::AtMost(1.0 / 10.0)),
-    },
-    Row {
-        text: "restore",
-        what: "restore",
-        sink: "tmpfs",
-        beside: "CRIU",
-        other: ["criu", "restore", "tmpfs"],
-        target: |kind| match kind {
-            Kind::Family { .. } => Some(Target::AtMost(1.0 / 3.0)),
-            _ => None,
-        },
-    },
+    RESERVED,
+    SNAPSHOT,
+    RESTORE,
 ];
 
 /// What is shown besides of processes that have memory in common.

@@ -119,23 +119,14 @@ fn snapshot(args: &Args, session: &Session, container: Container, output: Output
     // What was moved goes on where it was.
     drop(container);
     let continued = Instant::now();
-    let bytes = write(session, &output)?;
+    let bytes = HumanBytes(write(session, &output)?);
     output.finish()?;
+    let written = continued.elapsed();
     eprintln!(
-        "saved {saved} in {name}: {}, {} suspended, written in {} while it went on",
-        HumanBytes(bytes),
-        seconds(suspended),
-        seconds(continued.elapsed()),
+        "saved {saved} in {name}: {bytes}, {suspended:.1?} suspended, written in {written:.1?} while \
+         it went on"
     );
     Ok(())
-}
-
-/// A time of which milliseconds may matter.
-fn seconds(time: Duration) -> String {
-    if time < Duration::from_secs(1) {
-        return format!("{:.1} ms", time.as_secs_f64() * 1000.0);
-    }
-    format!("{:.1} s", time.as_secs_f64())
 }
 
 /// Writes the whole image, and returns how many bytes it has.
@@ -188,16 +179,4 @@ fn progress() -> ProgressBar {
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn short_times_are_told_in_milliseconds() {
-        assert_eq!(seconds(Duration::from_micros(3_210)), "3.2 ms");
-        assert_eq!(seconds(Duration::from_millis(999)), "999.0 ms");
-        assert_eq!(seconds(Duration::from_millis(1_400)), "1.4 s");
-    }
 }

@@ -177,22 +177,31 @@ test_snapshot_and_restore() {
 	END { print before, after, end, NR, last }' numbers
 }
 
-# A pipe that nobody reads from is full before the image ends.
-test_snapshot_is_written_while_it_goes_on() {
-	subject
+# into_full_pipe OPTION...: dumps into a pipe that nobody reads from, which is full before the end.
+into_full_pipe() {
 	mkfifo pipe
 	exec 5<>pipe
-	"$here/beanctl" ckpt dump "$box" --snapshot >&5 2>err &
+	"$here/beanctl" ckpt dump "$box" "$@" >&5 2>err &
 	dump=$!
-	dd bs=1 count=1 <&5 >/dev/null 2>&1
-	goes_on
-	said "$box/cgroup.events" 'frozen 0'
+}
+
+# interrupted: ends that dump, and the subject goes on.
+interrupted() {
 	kill -TERM $dump
 	code=0
 	wait $dump || code=$?
 	[ $code = 143 ]
 	said err 'interrupted by SIGTERM'
 	goes_on
+}
+
+test_snapshot_is_written_while_it_goes_on() {
+	subject
+	into_full_pipe --snapshot
+	dd bs=1 count=1 <&5 >/dev/null 2>&1
+	goes_on
+	said "$box/cgroup.events" 'frozen 0'
+	interrupted
 }
 
 test_snapshot_of_a_process() {
@@ -260,20 +269,11 @@ test_no_reader_and_it_goes_on() {
 	goes_on
 }
 
-# A pipe that nobody reads from is full before the image ends.
 test_interrupted_and_it_goes_on() {
 	subject
-	mkfifo pipe
-	exec 5<>pipe
-	"$here/beanctl" ckpt dump "$box" >&5 2>err &
-	dump=$!
+	into_full_pipe
 	eventually grep -q 'frozen 1' "$box/cgroup.events"
-	kill -TERM $dump
-	code=0
-	wait $dump || code=$?
-	[ $code = 143 ]
-	said err 'interrupted by SIGTERM'
-	goes_on
+	interrupted
 }
 
 # restored: brings the container back, by a beanctl that waits.
