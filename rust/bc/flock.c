@@ -36,48 +36,88 @@ static __always_inline bool bc_charge_flock_now(struct file_lock *fl, struct fil
 	return true;
 }
 
+/* Apart, so that one lock alone saves no registers. */
+static noinline bool bc_charge_flocks(struct file_lock *fl, struct file_lock *rest,
+				      struct file_lock *request)
+{
+	if (!__bc_charge_flock_rest(rest, request))
+		return false;
+	if (bc_charge_flock_now(fl, request, BC_STRICT))
+		return true;
+	/* Who frees it does not look: it was not applied. */
+	__bc_uncharge_flock(rest);
+	return false;
+}
+
 /**
  * __bc_charge_flock - bc_charge_flock() when the controller is in use
  * @fl: the lock, about to be inserted
- * @request: what it is made for; remembers a refusal that may be one too early
+ * @rest: the second half of another one, likewise, or NULL
+ * @request: what they are made for; remembers a refusal that may be one too early
  *
- * Return: whether it was granted.
+ * Return: whether they were granted.
  */
-bool __bc_charge_flock(struct file_lock *fl, struct file_lock *request)
+bool __bc_charge_flock(struct file_lock *fl, struct file_lock *rest, struct file_lock *request)
 {
+	if (unlikely(rest))
+		return bc_charge_flocks(fl, rest, request);
 	return bc_charge_flock_now(fl, request, BC_STRICT);
 }
 
 /**
- * bc_charge_flock_rest - charge the second half of a lock that is about to be cut in two
- * @fl: the second half
- * @request: why it is cut: often its middle is unlocked, which a refusal prevents
- *
- * Too rare for a branch to patch in the caller.
+ * __bc_charge_flock_rest - bc_charge_flock_rest() when the controller is in use
+ * @rest: the second half
+ * @request: why the lock is cut: often its middle is unlocked, which a refusal prevents
  *
  * Return: whether it was granted.
  */
-bool bc_charge_flock_rest(struct file_lock *fl, struct file_lock *request)
+bool __bc_charge_flock_rest(struct file_lock *rest, struct file_lock *request)
 {
-	if (!static_branch_unlikely(&bc_enabled_key.key))
-		return true;
-	return bc_charge_flock_now(fl, request, BC_LENIENT);
+	return bc_charge_flock_now(rest, request, BC_LENIENT);
+}
+
+/* Takes from a charged lock who pays, or NULL; to free it, its wait queue has to look empty. */
+static struct bc_cgroup *bc_disown_flock(struct file_lock *fl)
+{
+	struct bc_cgroup *owner = fl->c.flc_bc;
+
+	INIT_LIST_HEAD(&fl->c.flc_wait.head);
+	fl->c.flc_bc_state = BC_FLOCK_FREE;
+	return owner;
 }
 
 /**
- * __bc_retry_flock - whether a request that seemed to be one lock too many is to be made again
- * @request: what was tried; a later attempt begins anew when this one is over
+ * __bc_replace_flock - bc_replace_flock() of a lock that was charged
+ * @new: the lock that is about to be inserted
+ * @old: the lock whose place it takes
+ */
+void __bc_replace_flock(struct file_lock *new, struct file_lock *old)
+{
+	new->c.flc_bc = bc_disown_flock(old);
+	new->c.flc_bc_state = BC_FLOCK_CHARGED;
+}
+
+/**
+ * __bc_uncharge_flock - bc_uncharge_flock() of a lock that was charged
+ * @fl: the lock
+ */
+void __bc_uncharge_flock(struct file_lock *fl)
+{
+	bc_uncharge(bc_disown_flock(fl), BC_NUMFLOCK);
+}
+
+/**
+ * __bc_recall_flock - bc_recall_flock() of a request that failed with ENOLCK
+ * @request: what was tried
  *
  * Has all CPUs send back what stands in the way, and sleeps until they have done it.
  *
- * Return: true after the first refusal of an attempt.
+ * Return: true when it was refused as one lock too many, without a recall.
  */
-bool __bc_retry_flock(struct file_lock *request)
+bool __bc_recall_flock(struct file_lock *request)
 {
-	if (request->c.flc_bc_state != BC_FLOCK_REFUSED) {
-		request->c.flc_bc_state = BC_FLOCK_FREE;
+	if (request->c.flc_bc_state != BC_FLOCK_REFUSED)
 		return false;
-	}
 	__bc_recall(BC_NUMFLOCK);
 	request->c.flc_bc_state = BC_FLOCK_RECALLED;
 	return true;

@@ -90,14 +90,14 @@ void __bc_recall(enum bc_resource res);
 /**
  * bc_charge - charge one unit to the container of the current task
  * @owner: where the object keeps who pays; NULL when nobody does, also after a refusal
- * @res: what is asked for
+ * @res: what is asked for, an enum bc_resource as wide as the register that it indexes by
  *
  * The request is strict: it is refused above the barrier of any level of the hierarchy. May sleep,
  * also for work items on other CPUs when the request is about to be refused.
  *
  * Return: 0, or the resource's errno when it was refused.
  */
-static __always_inline int bc_charge(struct bc_cgroup **owner, enum bc_resource res)
+static __always_inline int bc_charge(struct bc_cgroup **owner, unsigned long res)
 {
 	struct bc_stock __percpu *stock;
 	struct bc_cgroup *bc;
@@ -130,7 +130,7 @@ static __always_inline int bc_charge(struct bc_cgroup **owner, enum bc_resource 
  *
  * Context: any but NMI.
  */
-static __always_inline void bc_uncharge(struct bc_cgroup *bc, enum bc_resource res)
+static __always_inline void bc_uncharge(struct bc_cgroup *bc, unsigned long res)
 {
 	/* The rest is out of line, so that the caller stays small enough to be inlined itself. */
 	if (bc)
@@ -255,50 +255,56 @@ enum bc_flock_state {
 	BC_FLOCK_RECALLED,
 };
 
-bool __bc_charge_flock(struct file_lock *fl, struct file_lock *request);
-bool bc_charge_flock_rest(struct file_lock *fl, struct file_lock *request);
-bool __bc_retry_flock(struct file_lock *request);
+bool __bc_charge_flock(struct file_lock *fl, struct file_lock *rest, struct file_lock *request);
+bool __bc_charge_flock_rest(struct file_lock *rest, struct file_lock *request);
+void __bc_replace_flock(struct file_lock *new, struct file_lock *old);
+bool __bc_recall_flock(struct file_lock *request);
+void __bc_uncharge_flock(struct file_lock *fl);
 
-/* Charges a lock that is about to be inserted for @request, under a spinlock; or refuses it. */
-static inline bool bc_charge_flock(struct file_lock *fl, struct file_lock *request)
+/*
+ * Charges a lock that is about to be inserted for @request, under a spinlock, and @rest, the second
+ * half of one that it cuts in two, if there is that; or refuses both.
+ */
+static __always_inline bool bc_charge_flock(struct file_lock *fl, struct file_lock *rest,
+					    struct file_lock *request)
 {
 	if (!static_branch_unlikely(&bc_enabled_key.key))
 		return true;
-	return __bc_charge_flock(fl, request);
+	return __bc_charge_flock(fl, rest, request);
 }
 
-/* Takes from a charged lock who pays, or NULL; to free it, its wait queue has to look empty. */
-static inline struct bc_cgroup *bc_disown_flock(struct file_lock *fl)
+/* Charges the second half of a lock whose middle is about to be unlocked. */
+static __always_inline bool bc_charge_flock_rest(struct file_lock *rest, struct file_lock *request)
 {
-	struct bc_cgroup *owner = fl->c.flc_bc;
-
-	INIT_LIST_HEAD(&fl->c.flc_wait.head);
-	fl->c.flc_bc_state = BC_FLOCK_FREE;
-	return owner;
+	if (!static_branch_unlikely(&bc_enabled_key.key))
+		return true;
+	return __bc_charge_flock_rest(rest, request);
 }
 
 /* One lock takes another's place: nothing is asked for. */
 static inline void bc_replace_flock(struct file_lock *new, struct file_lock *old)
 {
-	if (old->c.flc_bc_state != BC_FLOCK_CHARGED)
-		return;
-	new->c.flc_bc = bc_disown_flock(old);
-	new->c.flc_bc_state = BC_FLOCK_CHARGED;
+	if (unlikely(old->c.flc_bc_state == BC_FLOCK_CHARGED))
+		__bc_replace_flock(new, old);
 }
 
-static inline void bc_uncharge_flock(struct file_lock *fl)
+static __always_inline void bc_uncharge_flock(struct file_lock *fl)
 {
 	if (unlikely(fl->c.flc_bc_state == BC_FLOCK_CHARGED))
-		bc_uncharge(bc_disown_flock(fl), BC_NUMFLOCK);
+		__bc_uncharge_flock(fl);
 }
 
-/* Whether a request that was refused is to be made again; sleeps then. */
-static inline bool bc_retry_flock(struct file_lock *request)
+/* Whether a request that failed with @error is to be made once more; sleeps then. */
+static inline bool bc_recall_flock(struct file_lock *request, int error)
 {
-	if (!static_branch_unlikely(&bc_enabled_key.key) ||
-	    request->c.flc_bc_state == BC_FLOCK_FREE)
-		return false;
-	return __bc_retry_flock(request);
+	return static_branch_unlikely(&bc_enabled_key.key) && error == -ENOLCK &&
+	       __bc_recall_flock(request);
+}
+
+/* The request that bc_recall_flock() had made again is over. */
+static inline void bc_recalled_flock(struct file_lock *request)
+{
+	request->c.flc_bc_state = BC_FLOCK_FREE;
 }
 
 /* The receiver pays. A signal that must not fail is refused by the limit, and goes without @q. */
@@ -335,12 +341,13 @@ static inline void bc_own_pty(struct tty_struct *master, struct bc_cgroup *owner
 static inline void bc_uncharge_pty(struct bc_cgroup *owner) { }
 static inline void bc_close_pty(struct tty_struct *tty) { }
 
-static inline bool bc_charge_flock(struct file_lock *fl, struct file_lock *request)
+static inline bool bc_charge_flock(struct file_lock *fl, struct file_lock *rest,
+				   struct file_lock *request)
 {
 	return true;
 }
 
-static inline bool bc_charge_flock_rest(struct file_lock *fl, struct file_lock *request)
+static inline bool bc_charge_flock_rest(struct file_lock *rest, struct file_lock *request)
 {
 	return true;
 }
@@ -348,10 +355,12 @@ static inline bool bc_charge_flock_rest(struct file_lock *fl, struct file_lock *
 static inline void bc_replace_flock(struct file_lock *new, struct file_lock *old) { }
 static inline void bc_uncharge_flock(struct file_lock *fl) { }
 
-static inline bool bc_retry_flock(struct file_lock *request)
+static inline bool bc_recall_flock(struct file_lock *request, int error)
 {
 	return false;
 }
+
+static inline void bc_recalled_flock(struct file_lock *request) { }
 
 static inline int bc_charge_sigqueue(struct sigqueue *q, struct task_struct *t, bool must_queue)
 {
