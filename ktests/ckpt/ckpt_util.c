@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/ckpt.h>
 #include <linux/landlock.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,9 +132,10 @@ static void serve(struct ckpt_subject *subject, ckpt_fn fn)
 	_exit(103);
 }
 
-static int begin(struct ckpt_subject *subject, ckpt_fn fn)
+static int begin(struct ckpt_subject *subject, ckpt_fn fn, bool init)
 {
 	memset(subject, 0, sizeof(*subject));
+	subject->init = init;
 	strcpy(subject->dir, "/tmp/ckpt_XXXXXX");
 	if (!mkdtemp(subject->dir))
 		return -errno;
@@ -143,7 +145,7 @@ static int begin(struct ckpt_subject *subject, ckpt_fn fn)
 	rmdir(subject->cgroup);
 	if (cg_create(subject->cgroup))
 		return -errno;
-	subject->pid = fork();
+	subject->pid = syscall(SYS_clone, SIGCHLD | (init ? CLONE_NEWPID : 0), 0, 0, 0, 0);
 	if (!subject->pid)
 		serve(subject, fn);
 	return subject->pid < 0 ? -errno : 0;
@@ -306,6 +308,9 @@ int ckpt_restore(int session, struct ckpt_subject *subject, const char *image)
 	args.cgroup = open(subject->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (ioctl(session, CKPT_RESTORE, &args))
 		ret = fail(session, "restore");
+	else if (subject->init)
+		/* Only its own namespace has the number of before. */
+		subject->pid = args.pid;
 	else if (differs(args.pid, subject->pid))
 		ret = -ESRCH;
 	close(args.cgroup);
@@ -369,7 +374,7 @@ int ckpt_main(const struct ckpt_test *tests, size_t nr)
 
 		skip_reason = "no reason given";
 		ckpt_arg = tests[i].arg;
-		if (!begin(&subject, tests[i].fn))
+		if (!begin(&subject, tests[i].fn, tests[i].init))
 			ret = tests[i].check(&subject);
 		else
 			ksft_perror("the subject");

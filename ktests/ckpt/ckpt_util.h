@@ -18,6 +18,7 @@
 struct ckpt_subject {
 	char *cgroup;
 	pid_t pid;
+	bool init;		/* of a pid namespace, in which it is 1 */
 	char dir[64];
 };
 
@@ -28,6 +29,7 @@ struct ckpt_test {
 	int (*check)(struct ckpt_subject *subject);
 	const char *name;
 	const void *arg;	/* what ckpt_arg is meanwhile */
+	bool init;		/* the subject is the init of a pid namespace */
 };
 
 extern const void *ckpt_arg;

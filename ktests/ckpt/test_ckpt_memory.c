@@ -69,6 +69,49 @@ static void memory(void)
 	all_is_well();
 }
 
+/* How much is locked, in kB. */
+static long locked_now(void)
+{
+	char text[4096] = "", *at;
+	int fd = open("/proc/self/status", O_RDONLY);
+
+	expect(read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	at = strstr(text, "VmLck:");
+	return at ? strtol(at + 6, NULL, 10) : -1;
+}
+
+#ifndef MLOCK_ONFAULT
+#define MLOCK_ONFAULT	1
+#endif
+
+/* Memory that is locked stays so, whether or not all of it is there. */
+static void locked(void)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	char *all = map(8 * page, MAP_PRIVATE), *some = map(8 * page, MAP_PRIVATE);
+	unsigned char in[8];
+	int i;
+
+	expect(!mlock(all, 8 * page));
+	expect(!syscall(SYS_mlock2, some, 8 * page, MLOCK_ONFAULT));
+	all[page] = 'a';
+	some[page] = 's';
+	expect(locked_now() == 64);
+
+	be_saved();
+
+	expect(locked_now() == 64 && all[page] == 'a' && !all[0]);
+	expect(!mincore(all, 8 * page, in));
+	for (i = 0; i < 8; i++)
+		expect(in[i] & 1);
+	expect(!mincore(some, 8 * page, in));
+	for (i = 0; i < 8; i++)
+		expect((in[i] & 1) == (i == 1));
+	expect(some[page] == 's' && !munlock(some, 8 * page) && locked_now() == 32);
+	all_is_well();
+}
+
 /* What is written through a shared mapping of a file is in the file. */
 static void shared_file(void)
 {
@@ -249,6 +292,7 @@ static const struct ckpt_test tests[] = {
 	T(guards),
 	T(huge),
 	T(layout),
+	T(locked),
 	T(map_lines),
 	T(memory),
 	T(shared_file),

@@ -409,6 +409,41 @@ out:
 	return ret;
 }
 
+/* Images carry a note, which is no obstacle. */
+static int test_note(struct ckpt_subject *subject)
+{
+	static const char text[] = "pids.max 17\n";
+	struct ckpt_note note = { .text = (unsigned long)text, .length = sizeof(text) - 1 };
+	char image[PATH_MAX], found[8192];
+	int session = suspended(subject), ret = KSFT_FAIL, fd;
+	ssize_t size;
+
+	snprintf(image, sizeof(image), "%s/image", subject->dir);
+	if (session < 0 || unmet(!ioctl(session, CKPT_NOTE, &note)) ||
+	    ckpt_dump(session, image))
+		goto out;
+	fd = open(image, O_RDONLY | O_CLOEXEC);
+	size = read(fd, found, sizeof(found));
+	close(fd);
+	if (size < 0 || unmet(memmem(found, size, text, sizeof(text) - 1)) ||
+	    ckpt_kill(session))
+		goto out;
+	ckpt_bury();
+	if (ckpt_restore(session, subject, image) || ckpt_resume(session))
+		goto out;
+	note.length = CKPT_NOTE_MAX + 1;
+	if (differs(ioctl(session, CKPT_NOTE, &note), -1) || differs(errno, EINVAL))
+		goto out;
+	note.length = 1;
+	note.text = 0;
+	if (differs(ioctl(session, CKPT_NOTE, &note), -1) || differs(errno, EFAULT))
+		goto out;
+	ret = KSFT_PASS;
+out:
+	close(session);
+	return ret;
+}
+
 #define T(f) { count, f, #f }
 static const struct ckpt_test tests[] = {
 	T(test_close_ends_what_was_restored),
@@ -419,6 +454,7 @@ static const struct ckpt_test tests[] = {
 	T(test_detach_user),
 	T(test_hold),
 	T(test_in_use),
+	T(test_note),
 	T(test_order),
 	T(test_own_image),
 	T(test_stale),

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "kselftest.h"
+#include "cgroup_util.h"
 #include "ckpt_finding.h"
 
 /* A child that is told when to go on, and tells what it finds. */
@@ -188,6 +189,7 @@ static void be_orphaned(void)
 {
 	const pid_t parent = getppid();
 
+	ckpt_tell(15, 1);
 	while (getppid() == parent)
 		usleep(1000);
 	expect(getppid() == first);
@@ -205,6 +207,7 @@ static void orphans(void)
 	first = getpid();
 	expect(!prctl(PR_SET_CHILD_SUBREAPER, 1));
 	child_of(have_orphan);
+	told_by_child(15);
 	be_saved();
 	expect(wait(NULL) > 0 && wait(NULL) > 0);
 	expect(told_by_child(14) == 1);
@@ -395,12 +398,44 @@ static void many(void)
 	all_is_well();
 }
 
+/* Where there is room for some of the processes only, there is room for none. */
+static int test_limits(struct ckpt_subject *subject)
+{
+	char image[PATH_MAX], parent[PATH_MAX], left[16];
+	int session = ckpt_open(), ret = KSFT_FAIL;
+
+	snprintf(image, sizeof(image), "%s/image", subject->dir);
+	snprintf(parent, sizeof(parent), "%s/..", subject->cgroup);
+	if (cg_write(parent, "cgroup.subtree_control", "+pids")) {
+		close(session);
+		return ckpt_skip("the controller of pids is not there");
+	}
+	if (session < 0 || ckpt_await(subject, 0, READY) < 0 ||
+	    ckpt_suspend(session, subject) || ckpt_dump(session, image) || ckpt_kill(session))
+		goto out;
+	ckpt_bury();
+	if (unmet(!cg_write(subject->cgroup, "pids.max", "50")) ||
+	    differs(ckpt_restore(session, subject, image), -EAGAIN) ||
+	    unmet(!cg_read(subject->cgroup, "cgroup.procs", left, sizeof(left)) && !left[0]))
+		goto out;
+	ckpt_bury();
+	if (unmet(!cg_write(subject->cgroup, "pids.max", "101")) ||
+	    ckpt_restore(session, subject, image) || ckpt_kill(session))
+		goto out;
+	ckpt_bury();
+	ret = KSFT_PASS;
+out:
+	close(session);
+	return ret;
+}
+
 #define T(f) { f, check_finding, "test_" #f }
 #define S(f) { f, check_snapshot, "test_" #f "_snapshot" }
 static const struct ckpt_test tests[] = {
 	T(continued), S(continued),
 	T(death_signal), S(death_signal),
 	T(leaders_gone), S(leaders_gone),
+	{ many, test_limits, "test_limits" },
 	T(many), S(many),
 	T(orphans), S(orphans),
 	T(pending), S(pending),

@@ -20,7 +20,7 @@
 //! | `restore.rs` | the coordinator of a restore |
 //! | `rebuild.rs`, `spawn.c` | the tasks that rebuild themselves |
 //! | `image/` | the format of images |
-//! | `cgroup.c`, `clocks.c`, `creds.c`, `signals.c`, `timers.c` | the state of tasks |
+//! | `cgroup.c`, `clocks.c`, `creds.c`, `seccomp.c`, `signals.c`, `timers.c` | the state of tasks |
 //! | `task.c`, `regs.c`, `x86.c` | likewise |
 //! | `mm.c`, `pages.c` | that of memory |
 //! | `files.c`, `deleted.c`, `pipe.c` | that of files |

@@ -82,7 +82,7 @@ impl Externals {
             };
             let file = tasks
                 .iter()
-                .find(|task| task.tid() == pid)
+                .find(|task| task.outer_tid() == pid)
                 .and_then(|task| task.file(fd));
             match file {
                 Some((found, _, file)) if found == fd => {

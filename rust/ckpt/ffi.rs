@@ -49,6 +49,7 @@ pub(crate) use bindings::{
     ckpt_cred as Cred,
     ckpt_deleted as Deleted,
     ckpt_file as FileState,
+    ckpt_filter as Filter,
     ckpt_itimers as Itimers,
     ckpt_layout as Layout,
     ckpt_mask as Mask,
@@ -67,6 +68,16 @@ pub(crate) const SIGNALS: usize = bindings::CKPT_SIGNALS as usize;
 pub(crate) const RLIMITS: usize = 2 * bindings::CKPT_RLIMITS as usize;
 /// The size of what the kernel has of a siginfo_t, in bytes.
 pub(crate) const SIGINFO: usize = bindings::CKPT_SIGINFO as usize;
+/// The flag of a process that is the init of a pid namespace below the caller's.
+pub(crate) const PROCESS_INIT: u32 = bindings::ckpt_process_flags_CKPT_PROCESS_INIT;
+/// The most that a filter of system calls has, in bytes.
+pub(crate) const FILTER: usize = bindings::CKPT_FILTER as usize;
+/// All flags of a filter.
+pub(crate) const FILTER_FLAGS: u32 = bindings::ckpt_filter_flags_CKPT_FILTER_LOG;
+/// Seccomp lets four system calls pass.
+pub(crate) const SECCOMP_STRICT: u32 = bindings::SECCOMP_MODE_STRICT;
+/// It asks filters.
+pub(crate) const SECCOMP_FILTER: u32 = bindings::SECCOMP_MODE_FILTER;
 /// All flags of a process.
 pub(crate) const PROCESS_FLAGS: u32 = bindings::ckpt_process_flags_CKPT_PROCESS_FLAGS;
 /// What tells a parent of a death.
@@ -309,10 +320,10 @@ fn complete<T>((all, complete): (KVVec<T>, bool)) -> Result<KVVec<T>> {
     }
 }
 
-/// How many processes are in a process group, or in a session.
-pub(crate) fn members(number: i32, session: bool) -> usize {
-    // SAFETY: No requirements.
-    let members = unsafe { bindings::ckpt_members(number, session) };
+/// How many processes are in a process group, or in a session, by the numbers that a task has.
+pub(crate) fn members(of: &Task, number: i32, session: bool) -> usize {
+    // SAFETY: There is a reference.
+    let members = unsafe { bindings::ckpt_members(of.as_ptr(), number, session) };
     usize::try_from(members).unwrap_or(usize::MAX)
 }
 
@@ -358,10 +369,28 @@ pub(crate) trait TaskExt {
         unsafe { ARef::from_raw(NonNull::new_unchecked(leader).cast()) }
     }
 
-    /// Its number, or zero if the caller's namespace has none.
+    /// Its number in its own pid namespace; zero if it is gone.
     fn tid(&self) -> i32 {
         // SAFETY: There is a reference.
         unsafe { bindings::ckpt_task_tid(self.raw()) }
+    }
+
+    /// Its number in the caller's pid namespace; zero if that has none.
+    fn outer_tid(&self) -> i32 {
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_task_outer_tid(self.raw()) }
+    }
+
+    /// Whether it is in the same pid namespace as another task.
+    fn has_pidns_of(&self, other: &Task) -> bool {
+        // SAFETY: There are references to both.
+        unsafe { bindings::ckpt_task_in_pidns(self.raw(), other.as_ptr()) }
+    }
+
+    /// Whether it is in the caller's pid namespace.
+    fn has_pidns_of_caller(&self) -> bool {
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_task_in_pidns(self.raw(), ptr::null_mut()) }
     }
 
     /// Whether it has ended.
@@ -498,6 +527,28 @@ pub(crate) trait TaskExt {
         Ok((cred, groups))
     }
 
+    /// Which system calls it may make, as PR_GET_SECCOMP.
+    fn seccomp(&self) -> u32 {
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_seccomp_mode(self.raw()) }
+    }
+
+    /// The filter that has `nr` older ones, with its instructions into `into`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` if there are not so many, `EMEDIUMTYPE` if it has no instructions, `EINVAL` if there
+    /// is no room for them.
+    fn seccomp_filter(&self, nr: u32, into: &mut [u8]) -> Result<Filter> {
+        let mut filter = Filter::default();
+        let room = into.get_mut(..FILTER).ok_or(EINVAL)?;
+        // SAFETY: There is a reference, and room for any filter.
+        to_result(unsafe {
+            bindings::ckpt_seccomp_filter(self.raw(), nr, &mut filter, room.as_mut_ptr().cast())
+        })?;
+        Ok(filter)
+    }
+
     /// What it has registered with the kernel.
     fn registered(&self) -> Registered {
         let mut registered = Registered::default();
@@ -619,6 +670,15 @@ pub(crate) trait TaskExt {
         Some(unsafe { ARef::from_raw(mm.cast()) })
     }
 
+    /// What tells its address space from all others, and how many processes have that.
+    fn mm_key(&self) -> (usize, u32) {
+        let mut users = 0;
+        // SAFETY: There is a reference.
+        let key = unsafe { bindings::ckpt_mm_key(self.raw(), &mut users) };
+        // CAST: An address.
+        (key as usize, users)
+    }
+
     /// Its first open file from `fd` on, with the number and whether execve(2) closes it.
     fn file(&self, mut fd: u32) -> Option<(u32, bool, ARef<File>)> {
         let mut cloexec = false;
@@ -685,6 +745,8 @@ pub(crate) struct Vma {
     pub(crate) file: Option<ARef<File>>,
     /// Whether it may have guard pages.
     pub(crate) guarded: bool,
+    /// The same for whatever fork(2) has made of it; zero if it never had private pages.
+    pub(crate) family: u64,
     /// What it is called.
     pub(crate) name: Name,
 }
@@ -718,7 +780,12 @@ impl Vma {
 
     /// Whether it has private pages that a child does not get.
     pub(crate) fn is_lost_to_children(&self) -> bool {
-        self.is_private() && self.flags & Self::NOT_FORKED != 0
+        self.is_private() && !Self::go_to_children(self.kind, self.flags)
+    }
+
+    /// Whether a mapping has private pages that a child gets, too.
+    pub(crate) fn go_to_children(kind: u32, flags: u32) -> bool {
+        (kind == Self::ANON || kind == Self::PRIVATE) && flags & Self::NOT_FORKED == 0
     }
 
     /// Maps it into the address space of the current task.
@@ -734,6 +801,7 @@ impl Vma {
             kind: self.kind,
             flags: self.flags,
             guarded: self.guarded,
+            family: self.family,
             name: self.name.0,
             file: self
                 .file
@@ -805,6 +873,7 @@ pub(crate) trait MmExt {
             kind: raw.kind,
             flags: raw.flags,
             guarded: raw.guarded,
+            family: raw.family,
             name: Name(raw.name),
             // SAFETY: The file has a reference, or there is none.
             file: unsafe { file(raw.file) }?,
@@ -831,6 +900,16 @@ pub(crate) trait MmExt {
         }
     }
 
+    /// Has no private pages of its own between two addresses of one mapping.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` if there is none, `EINTR`.
+    fn drop_pages(&self, start: u64, end: u64) -> Result {
+        // SAFETY: There is a reference.
+        to_result(unsafe { bindings::ckpt_mm_drop(self.raw(), start, end) })
+    }
+
     /// Writes into private memory.
     ///
     /// # Errors
@@ -853,7 +932,17 @@ impl MmExt for MmWithUser {
 /// Adjacent pages, each with a reference.
 pub(crate) struct Pages {
     pages: KVec<*mut bindings::page>,
+    /// Room for those that they are compared with.
+    others: KVec<*mut bindings::page>,
     run: Run,
+}
+
+/// What was found in private memory.
+pub(crate) enum Found {
+    /// Pages.
+    Pages,
+    /// As many bytes where there are none, but in the origin.
+    Hole(u64),
 }
 
 // SAFETY: Pages belong to no thread.
@@ -868,6 +957,7 @@ impl Pages {
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             pages: KVec::from_elem(ptr::null_mut(), RUN, GFP_KERNEL)?,
+            others: KVec::from_elem(ptr::null_mut(), RUN, GFP_KERNEL)?,
             run: Run::default(),
         })
     }
@@ -883,25 +973,37 @@ impl Pages {
         self.run.nr as usize * PAGE_SIZE
     }
 
-    /// The next private ones of a mapping, between `from`, which is moved, and `end`; false if
-    /// there are no more.
+    /// The next private ones of a mapping, between `from`, which is moved, and `end`, or the next
+    /// hole; none if there are no more. What the origin has, too, is left out.
     ///
     /// # Errors
     ///
     /// Those of a page fault, and `EFAULT` if there is no such mapping.
-    pub(crate) fn scan(&mut self, mm: &MmWithUser, from: &mut u64, end: u64) -> Result<bool> {
+    pub(crate) fn scan(
+        &mut self,
+        mm: &MmWithUser,
+        origin: Option<&MmWithUser>,
+        from: &mut u64,
+        end: u64,
+    ) -> Result<Option<Found>> {
         self.put();
-        // SAFETY: There is a reference, and room for `RUN` pages.
+        // SAFETY: There are references, and twice room for `RUN` pages.
         let found = unsafe {
             bindings::ckpt_pages_scan(
                 mm.as_raw(),
+                origin.map_or(ptr::null_mut(), |origin| origin.as_raw()),
                 from,
                 end,
                 self.pages.as_mut_ptr(),
+                self.others.as_mut_ptr(),
                 &mut self.run,
             )
         };
-        self.found(found)
+        Ok(match (self.found(found)?, self.run.hole) {
+            (false, _) => None,
+            (true, 0) => Some(Found::Pages),
+            (true, bytes) => Some(Found::Hole(bytes)),
+        })
     }
 
     /// The next ones of shared memory or of a file from `from` on, which is moved; false if there
@@ -1261,16 +1363,6 @@ pub(crate) fn shmem(size: u64) -> Result<ARef<File>> {
 pub(crate) mod current {
     use super::*;
 
-    /// Takes an empty address space.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`, `EINTR`.
-    pub(crate) fn renew_mm() -> Result {
-        // SAFETY: The task is new: it is alone in its group, and has not been in user space.
-        to_result(unsafe { bindings::ckpt_mm_renew() })
-    }
-
     /// Maps the code of the kernel, and says where what is.
     ///
     /// # Errors
@@ -1322,6 +1414,36 @@ pub(crate) mod current {
     pub(crate) fn set_guard(start: u64, end: u64) -> Result {
         // SAFETY: No requirements.
         to_result(unsafe { bindings::ckpt_mm_guard(start, end) })
+    }
+
+    /// Makes them pages as all others.
+    ///
+    /// # Errors
+    ///
+    /// Those of madvise(2).
+    pub(crate) fn unset_guard(start: u64, end: u64) -> Result {
+        // SAFETY: No requirements.
+        to_result(unsafe { bindings::ckpt_mm_unguard(start, end) })
+    }
+
+    /// Unmaps what is between two addresses.
+    ///
+    /// # Errors
+    ///
+    /// Those of munmap(2).
+    pub(crate) fn unmap(start: u64, end: u64) -> Result {
+        // SAFETY: The task does not run in user space.
+        to_result(unsafe { bindings::ckpt_mm_unmap(start, end) })
+    }
+
+    /// Takes an address space that begins as that of a child of this one would.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn fork_mm(origin: &MmWithUser) -> Result {
+        // SAFETY: There is a reference, and the task is new and alone.
+        to_result(unsafe { bindings::ckpt_mm_fork(origin.as_raw()) })
     }
 
     /// Takes clocks of its own, which its children will have.
@@ -1457,6 +1579,36 @@ pub(crate) mod current {
         to_result(unsafe { bindings::ckpt_cred_set(cred, groups.as_ptr(), groups.len()) })
     }
 
+    /// Makes four system calls only.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if there are filters.
+    pub(crate) fn set_strict() -> Result {
+        // SAFETY: No requirements.
+        to_result(unsafe { bindings::ckpt_seccomp_strict() })
+    }
+
+    /// Adds a filter of system calls.
+    ///
+    /// # Errors
+    ///
+    /// Those of seccomp(2).
+    pub(crate) fn add_filter(flags: u32, insns: &[u8]) -> Result {
+        // SAFETY: The argument is readable.
+        to_result(unsafe { bindings::ckpt_seccomp_add(flags, insns.as_ptr().cast(), insns.len()) })
+    }
+
+    /// Takes the filters of another task, which is parked, up to that which has `nr` older ones.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` if there are not so many, `EINVAL`.
+    pub(crate) fn share_filters(with: &Task, nr: u32) -> Result {
+        // SAFETY: There is a reference.
+        to_result(unsafe { bindings::ckpt_seccomp_share(with.as_ptr(), nr) })
+    }
+
     /// Sets interval timers.
     ///
     /// # Errors
@@ -1499,6 +1651,10 @@ pub(crate) struct Shares {
     pub(crate) fs: bool,
     /// They have the same parent.
     pub(crate) parent: bool,
+    /// Not even their pid namespace: it is the init of a new one.
+    pub(crate) init: bool,
+    /// They have the same address space, as threads do anyway.
+    pub(crate) memory: bool,
 }
 
 /// Who leads a process group or a session: a number, and the new process that has it. If there is
@@ -1541,14 +1697,14 @@ impl<'a> Groups<'a> {
     pub(crate) fn add(&mut self, task: &'a Task, pgrp: Lead<'a>, session: Lead<'a>) -> Result {
         let group = bindings::ckpt_group {
             task: task.as_ptr(),
-            pgrp: self.pid(pgrp)?,
-            session: self.pid(session)?,
+            pgrp: self.pid(task, pgrp)?,
+            session: self.pid(task, session)?,
             left: [ptr::null_mut(); _],
         };
         Ok(self.groups.push(group, GFP_KERNEL)?)
     }
 
-    fn pid(&mut self, (number, process): Lead<'a>) -> Result<*mut bindings::pid> {
+    fn pid(&mut self, of: &Task, (number, process): Lead<'a>) -> Result<*mut bindings::pid> {
         if let Some(process) = process {
             // SAFETY: There is a reference.
             return Ok(unsafe { bindings::ckpt_pid_of(process.as_ptr()) });
@@ -1557,8 +1713,8 @@ impl<'a> Groups<'a> {
             return Ok(ghost.0.as_ptr());
         }
         self.ghosts.reserve(1, GFP_KERNEL)?;
-        // SAFETY: No requirements.
-        let pid = from_err_ptr(unsafe { bindings::ckpt_pid_new(number) })?;
+        // SAFETY: There is a reference.
+        let pid = from_err_ptr(unsafe { bindings::ckpt_pid_new(of.as_ptr(), number) })?;
         let ghost = Ghost(NonNull::new(pid).ok_or(ENOMEM)?);
         self.ghosts.push((number, ghost), GFP_KERNEL)?;
         Ok(pid)
@@ -1640,6 +1796,8 @@ impl Parking {
             (shares.files, bindings::ckpt_spawn_flags_CKPT_SPAWN_FILES),
             (shares.fs, bindings::ckpt_spawn_flags_CKPT_SPAWN_FS),
             (shares.parent, bindings::ckpt_spawn_flags_CKPT_SPAWN_SIBLING),
+            (shares.init, bindings::ckpt_spawn_flags_CKPT_SPAWN_INIT),
+            (shares.memory, bindings::ckpt_spawn_flags_CKPT_SPAWN_MEMORY),
         ] {
             if share {
                 flags |= flag;
@@ -1655,6 +1813,43 @@ impl Parking {
             drop(unsafe { Arc::from_raw(arg) });
         }
         to_result(ret)
+    }
+
+    /// The current task, which is this one, has its address space, but for what is in its pages.
+    pub(crate) fn mapped(&self) {
+        // SAFETY: By the invariant.
+        unsafe { bindings::ckpt_parking_mapped(self.0.get()) };
+    }
+
+    /// The address space of the task, when it has it.
+    ///
+    /// # Errors
+    ///
+    /// Why it has none, or `EINTR` if the caller is killed.
+    pub(crate) fn mm(&self) -> Result<ARef<MmWithUser>> {
+        // SAFETY: By the invariant.
+        let mm = from_err_ptr(unsafe { bindings::ckpt_parking_mm(self.0.get()) })?;
+        let mm = NonNull::new(mm).ok_or(ESRCH)?;
+        // SAFETY: It has a reference to its users, which goes over.
+        Ok(unsafe { ARef::from_raw(mm.cast()) })
+    }
+
+    /// Gives the task, which waits for it, the address space that its own is a copy of.
+    pub(crate) fn tell(&self, origin: &MmWithUser) {
+        // SAFETY: By the invariant; there is a reference.
+        unsafe { bindings::ckpt_parking_tell(self.0.get(), origin.as_raw()) };
+    }
+
+    /// Waits, as the task itself, for what [`Self::tell`] gives.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` if it is killed.
+    pub(crate) fn origin(&self) -> Result<&MmWithUser> {
+        // SAFETY: By the invariant.
+        let mm = from_err_ptr(unsafe { bindings::ckpt_parking_origin(self.0.get()) })?;
+        // SAFETY: The parking has a reference to its users.
+        Ok(unsafe { MmWithUser::from_raw(mm) })
     }
 
     /// Waits until the task has rebuilt itself, or has ended as it should.
@@ -1675,6 +1870,12 @@ impl Parking {
     pub(crate) fn parked(&self) -> Result<ARef<Task>> {
         self.wait()?;
         self.task().ok_or(ESRCH)
+    }
+
+    /// The number that the task's maker has for it.
+    pub(crate) fn number(&self) -> i32 {
+        // SAFETY: By the invariant; it is set before anybody asks for it.
+        unsafe { (*self.0.get()).pid }
     }
 
     /// The task, if there is one.

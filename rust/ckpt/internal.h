@@ -12,6 +12,7 @@
 #include <linux/elf.h>
 #include <linux/limits.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <linux/task_work.h>
 #include <linux/types.h>
 #include <linux/uuid.h>
@@ -49,7 +50,8 @@ const char *ckpt_refuse_file(struct file *file);
 enum ckpt_process_flags {
 	CKPT_PROCESS_SUBREAPER = 1 << 0,
 	CKPT_PROCESS_CONTINUED = 1 << 1,	/* and its parent was not told yet */
-	CKPT_PROCESS_FLAGS = (1 << 2) - 1,
+	CKPT_PROCESS_INIT = 1 << 2,		/* of a pid namespace below the caller's */
+	CKPT_PROCESS_FLAGS = (1 << 3) - 1,
 };
 
 struct ckpt_process {
@@ -75,18 +77,43 @@ struct ckpt_group {
 
 struct task_struct *ckpt_task_leader(struct task_struct *task);
 s32 ckpt_task_tid(struct task_struct *task);
+s32 ckpt_task_outer_tid(struct task_struct *task);
+bool ckpt_task_in_pidns(struct task_struct *task, struct task_struct *other);
 bool ckpt_task_ended(struct task_struct *task);
 u32 ckpt_task_status(struct task_struct *task);
 long ckpt_children(struct task_struct *leader, struct task_struct **children,
 		   size_t size);
-long ckpt_members(s32 number, bool session);
+long ckpt_members(struct task_struct *of, s32 number, bool session);
 void ckpt_task_process(struct task_struct *task, struct ckpt_process *process);
 int ckpt_task_set_process(const struct ckpt_process *process);
 void ckpt_task_set_dumpable(u32 dumpable);
 struct pid *ckpt_pid_of(struct task_struct *task);
-struct pid *ckpt_pid_new(s32 number);
+struct pid *ckpt_pid_new(struct task_struct *member, s32 number);
 void ckpt_pid_free(struct pid *pid);
 int ckpt_groups_set(struct ckpt_group *groups, size_t nr);
+
+/* seccomp.c: which system calls a thread may make */
+
+/* The most that the instructions of a filter are, in bytes. */
+#define CKPT_FILTER	32768
+
+enum ckpt_filter_flags {
+	CKPT_FILTER_LOG = 1 << 0,
+};
+
+struct ckpt_filter {
+	u64 key;		/* the same for all tasks that share it */
+	u32 flags;
+	u32 size;		/* of its instructions, in bytes */
+	bool listener;
+};
+
+u32 ckpt_seccomp_mode(struct task_struct *task);
+int ckpt_seccomp_filter(struct task_struct *task, u32 nr, struct ckpt_filter *filter,
+			void *insns);
+int ckpt_seccomp_add(u32 flags, const void *insns, size_t size);
+int ckpt_seccomp_share(struct task_struct *with, u32 nr);
+int ckpt_seccomp_strict(void);
 
 /* signals.c */
 
@@ -312,7 +339,9 @@ enum ckpt_vma_flags {
 	CKPT_VMA_RANDOM = 1 << 11,
 	CKPT_VMA_MERGEABLE = 1 << 12,
 	CKPT_VMA_ACCOUNT = 1 << 13,	/* private, and was writable */
-	CKPT_VMA_FLAGS = (1 << 14) - 1,
+	CKPT_VMA_LOCKED = 1 << 14,
+	CKPT_VMA_ONFAULT = 1 << 15,	/* locked when a page comes */
+	CKPT_VMA_FLAGS = (1 << 16) - 1,
 };
 
 /* The longest name of a mapping, with a final 0. */
@@ -325,12 +354,14 @@ struct ckpt_vma {
 	u32 kind;
 	u32 flags;
 	bool guarded;		/* it may have guard pages */
+	u64 family;		/* the same for whatever fork() has made of it; 0 without pages */
 	struct file *file;	/* of CKPT_VMA_PRIVATE and later, with a reference */
 	const char *refusal;	/* why it cannot be saved */
 	char name[CKPT_VMA_NAME];
 };
 
 struct mm_struct *ckpt_mm_get(struct task_struct *task);
+u64 ckpt_mm_key(struct task_struct *task, u32 *users);
 struct mm_struct *ckpt_mm_snapshot(struct mm_struct *mm);
 void ckpt_mm_layout(struct mm_struct *mm, struct ckpt_layout *layout);
 size_t ckpt_mm_auxv(struct mm_struct *mm, void *buf, size_t size);
@@ -338,8 +369,12 @@ struct file *ckpt_mm_exe(struct mm_struct *mm);
 int ckpt_mm_vma(struct mm_struct *mm, u64 from, struct ckpt_vma *vma);
 
 int ckpt_mm_renew(void);
+int ckpt_mm_fork(struct mm_struct *origin);
 int ckpt_mm_map(const struct ckpt_vma *vma);
+int ckpt_mm_unmap(u64 start, u64 end);
 int ckpt_mm_guard(u64 start, u64 end);
+int ckpt_mm_unguard(u64 start, u64 end);
+int ckpt_mm_drop(struct mm_struct *mm, u64 start, u64 end);
 int ckpt_mm_set_layout(const struct ckpt_layout *layout, const void *auxv,
 		       size_t size, struct file *exe);
 
@@ -354,16 +389,18 @@ const char *ckpt_arch_refuse(struct task_struct *task);
 
 /* pages.c: memory */
 
-/* Adjacent pages. */
+/* Adjacent pages, or places where there are none, other than in the origin. */
 struct ckpt_run {
 	u64 position;
+	u64 hole;	/* in bytes */
 	u32 nr;
 };
 
 #define CKPT_RUN	512
 
-int ckpt_pages_scan(struct mm_struct *mm, u64 *from, u64 end,
-		    struct page **pages, struct ckpt_run *run);
+int ckpt_pages_scan(struct mm_struct *mm, struct mm_struct *origin, u64 *from,
+		    u64 end, struct page **pages, struct page **others,
+		    struct ckpt_run *run);
 int ckpt_pages_file(struct file *file, u64 *from, struct page **pages,
 		    struct ckpt_run *run);
 int ckpt_pages_guard(struct mm_struct *mm, u64 *from, u64 end, u64 *start);
@@ -459,24 +496,31 @@ int ckpt_clocks_set(const struct ckpt_clocks *clocks);
 
 /* spawn.c: tasks that are being restored */
 
-/* What a new task shares with the one that makes it, besides memory. */
+/* What a new task shares with the one that makes it. */
 enum ckpt_spawn_flags {
 	CKPT_SPAWN_THREAD = 1 << 0,
 	CKPT_SPAWN_FILES = 1 << 1,
 	CKPT_SPAWN_FS = 1 << 2,
 	CKPT_SPAWN_SIBLING = 1 << 3,	/* it has the same parent */
+	CKPT_SPAWN_INIT = 1 << 4,	/* of a new pid namespace */
+	CKPT_SPAWN_MEMORY = 1 << 5,	/* with the same address space */
 };
 
 /* A task on its way into user space, or to its end, and who waits for it. */
 struct ckpt_parking {
 	struct callback_head work;
 	struct completion begun;
+	struct completion mapped;
 	struct completion parked;
 	struct completion released;
+	struct completion told;		/* of @origin */
 	struct task_struct *task;
+	struct mm_struct *mm;		/* which it has since it is mapped */
+	struct mm_struct *origin;
 	void *arg;
 	int pid;
 	int result;
+	bool renews;
 	bool ends;
 	u32 status;
 };
@@ -488,6 +532,10 @@ int ckpt_spawn(struct ckpt_parking *parking, void *arg, int pid, int cgroup,
 void ckpt_parking_init(struct ckpt_parking *parking);
 void ckpt_parking_end(struct ckpt_parking *parking, u32 status);
 void ckpt_parking_destroy(struct ckpt_parking *parking);
+void ckpt_parking_mapped(struct ckpt_parking *parking);
+struct mm_struct *ckpt_parking_mm(struct ckpt_parking *parking);
+void ckpt_parking_tell(struct ckpt_parking *parking, struct mm_struct *origin);
+struct mm_struct *ckpt_parking_origin(struct ckpt_parking *parking);
 int ckpt_parking_wait(struct ckpt_parking *parking);
 void ckpt_parking_release(struct ckpt_parking *parking);
 void ckpt_parking_kill(struct ckpt_parking *parking);

@@ -7,6 +7,7 @@
 #include <linux/mm_inline.h>
 #include <linux/mman.h>
 #include <linux/prctl.h>
+#include <linux/rmap.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <asm/tlb.h>
@@ -34,6 +35,8 @@ static const struct {
 	{ CKPT_VMA_RANDOM, VM_RAND_READ, MADV_RANDOM },
 	{ CKPT_VMA_MERGEABLE, VM_MERGEABLE, MADV_MERGEABLE },
 	{ CKPT_VMA_ACCOUNT, VM_ACCOUNT },
+	{ CKPT_VMA_LOCKED, VM_LOCKED },
+	{ CKPT_VMA_ONFAULT, VM_LOCKONFAULT },
 };
 
 /* Flags that follow from others, or say nothing about the content. */
@@ -44,7 +47,6 @@ static const struct {
 	vm_flags_t vm;
 	const char *what;
 } refused[] = {
-	{ VM_LOCKED | VM_LOCKONFAULT, "locked memory" },
 	{ VM_HUGETLB, "huge pages of hugetlbfs" },
 	{ VM_PFNMAP | VM_MIXEDMAP | VM_IO, "memory of a device" },
 	{ VM_UFFD_MISSING | VM_UFFD_WP | VM_UFFD_MINOR, "userfaultfd" },
@@ -62,10 +64,38 @@ struct mm_struct *ckpt_mm_get(struct task_struct *task)
 	return get_task_mm(task);
 }
 
+/*
+ * What tells the address space of a task from all others, and how many processes have it; whoever
+ * just looks at it does not count.
+ */
+u64 ckpt_mm_key(struct task_struct *task, u32 *users)
+{
+	struct mm_struct *mm = get_task_mm(task);
+	struct task_struct *process, *thread;
+
+	*users = 0;
+	if (!mm)
+		return 0;
+	/* One is ours. */
+	if (atomic_read(&mm->mm_users) == 2) {
+		*users = 1;
+	} else {
+		guard(rcu)();
+		for_each_process(process)
+			for_each_thread(process, thread)
+				if (READ_ONCE(thread->mm) == mm) {
+					++*users;
+					break;
+				}
+	}
+	mmput(mm);
+	return (unsigned long)mm;
+}
+
 /* A copy that stays as it is, with a reference, or NULL; what children do not get is not in it. */
 struct mm_struct *ckpt_mm_snapshot(struct mm_struct *mm)
 {
-	struct mm_struct *copy = mm_snapshot(mm);
+	struct mm_struct *copy = mm_snapshot(mm, NULL);
 
 	/* Nobody would be charged for what became larger. */
 	if (copy)
@@ -137,6 +167,8 @@ static void describe(struct vm_area_struct *vma, struct ckpt_vma *out)
 		return;
 	}
 	out->guarded = vma->vm_flags & VM_MAYBE_GUARD;
+	if (vma->anon_vma)
+		out->family = (unsigned long)vma->anon_vma->root;
 	if (anon_vma_name(vma))
 		strscpy(out->name, anon_vma_name(vma)->name, sizeof(out->name));
 	if (vma_policy(vma))
@@ -179,22 +211,16 @@ int ckpt_mm_vma(struct mm_struct *mm, u64 from, struct ckpt_vma *vma)
 	return ret;
 }
 
-/* Give the current task, which is new and alone, an empty address space. */
-int ckpt_mm_renew(void)
+/* Give the current task, which is new and alone, another address space, or put that. */
+static int take_mm(struct mm_struct *mm)
 {
-	struct rlimit *stack = &current->signal->rlim[RLIMIT_STACK];
-	struct mm_struct *mm, *old = NULL;
+	struct mm_struct *old = NULL;
 	int ret;
 
-	mm = mm_alloc();
-	if (!mm)
-		return -ENOMEM;
 	/* As execve() does, so that the old space gets its concurrency ID back. */
 	sched_mm_cid_before_execve(current);
 	ret = exec_replace_mm(mm, current_user_ns(), &old);
 	if (!ret) {
-		arch_pick_mmap_layout(mm, stack);
-		mm->task_size = TASK_SIZE;
 		up_write(&current->signal->exec_update_lock);
 		if (old)
 			exec_mm_put_old(old);
@@ -203,6 +229,25 @@ int ckpt_mm_renew(void)
 	}
 	sched_mm_cid_after_execve(current);
 	return ret;
+}
+
+/* Begin with an empty one. */
+int ckpt_mm_renew(void)
+{
+	struct mm_struct *mm = mm_alloc();
+
+	if (!mm)
+		return -ENOMEM;
+	mm->task_size = TASK_SIZE;
+	return take_mm(mm);
+}
+
+/* Begin with what a child of @origin would have. */
+int ckpt_mm_fork(struct mm_struct *origin)
+{
+	struct mm_struct *mm = mm_snapshot(origin, current);
+
+	return mm ? take_mm(mm) : -ENOMEM;
 }
 
 static int advise(const struct ckpt_vma *vma)
@@ -250,6 +295,29 @@ static int protect(const struct ckpt_vma *map)
 	return ret;
 }
 
+/* mmap(), of memory that is locked as if mlockall() had asked for that before. */
+static unsigned long map_locked(const struct ckpt_vma *vma, unsigned long prot,
+				unsigned long map)
+{
+	struct mm_struct *mm = current->mm;
+	vm_flags_t locked = 0;
+	unsigned long ret;
+
+	if (vma->flags & CKPT_VMA_LOCKED)
+		locked |= VM_LOCKED;
+	if (vma->flags & CKPT_VMA_ONFAULT)
+		locked |= VM_LOCKONFAULT;
+	if (locked == VM_LOCKONFAULT)
+		return -EINVAL;
+	if (locked && !can_do_mlock())
+		return -EPERM;
+	mm->def_flags |= locked;
+	ret = vm_mmap(vma->file, vma->start, vma->end - vma->start, prot, map,
+		      vma->offset);
+	mm->def_flags &= ~locked;
+	return ret;
+}
+
 /* Map into the address space of the current task. */
 int ckpt_mm_map(const struct ckpt_vma *vma)
 {
@@ -284,8 +352,7 @@ int ckpt_mm_map(const struct ckpt_vma *vma)
 		return -EINVAL;
 	}
 
-	ret = vm_mmap(vma->file, vma->start, vma->end - vma->start, prot, map,
-		      vma->offset);
+	ret = map_locked(vma, prot, map);
 	if (IS_ERR_VALUE(ret))
 		return ret;
 	if (ret != vma->start)
@@ -303,10 +370,39 @@ int ckpt_mm_map(const struct ckpt_vma *vma)
 	return advise(vma);
 }
 
+int ckpt_mm_unmap(u64 start, u64 end)
+{
+	end = min(end, TASK_SIZE);
+	return start < end ? vm_munmap(start, end - start) : 0;
+}
+
 /* Make guard pages in the address space of the current task. */
 int ckpt_mm_guard(u64 start, u64 end)
 {
 	return do_madvise(current->mm, start, end - start, MADV_GUARD_INSTALL);
+}
+
+int ckpt_mm_unguard(u64 start, u64 end)
+{
+	return do_madvise(current->mm, start, end - start, MADV_GUARD_REMOVE);
+}
+
+/* Have no private pages between two addresses of one mapping. */
+int ckpt_mm_drop(struct mm_struct *mm, u64 start, u64 end)
+{
+	struct vm_area_struct *vma;
+	int ret;
+
+	ret = mmap_read_lock_killable(mm);
+	if (ret)
+		return ret;
+	vma = vma_lookup(mm, start);
+	if (vma && vma->vm_end >= end)
+		zap_vma_range(vma, start, end - start);
+	else
+		ret = -EFAULT;
+	mmap_read_unlock(mm);
+	return ret;
 }
 
 /* Whether PR_SET_MM_MAP would take a file as the executable. */
@@ -341,6 +437,8 @@ int ckpt_mm_set_layout(const struct ckpt_layout *layout, const void *auxv,
 		return -EINVAL;
 	if (exe && !may_execute(exe))
 		return -EACCES;
+	/* In which direction there is room: the limit is the restored one. */
+	arch_pick_mmap_layout(mm, &current->signal->rlim[RLIMIT_STACK]);
 	if (layout->vdso) {
 		ret = ckpt_arch_map_vdso(layout->vdso);
 		if (ret)

@@ -101,15 +101,167 @@ static const struct mm_walk_ops scan_ops = {
 	.walk_lock = PGWALK_RDLOCK,
 };
 
-/* Leave the pages of zeros at the start out, and end the run before the next of them. */
-static void trim(struct page **pages, struct ckpt_run *run, u64 *from)
+/* A page that is not there to be looked at. */
+#define ELSEWHERE ((struct page *)1)
+
+/* What another address space has at some places, of its own pages: NULL is none. */
+struct peek {
+	int (*see)(struct peek *peek, unsigned long addr, struct page *page);
+	struct page **pages;
+	struct ckpt_run *run;
+};
+
+static int peek_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
+		    struct mm_walk *walk)
+{
+	struct vm_area_struct *vma = walk->vma;
+	struct peek *peek = walk->private;
+	spinlock_t *ptl; /* of the page table */
+	pte_t *start, *pte;
+	int ret = 0;
+
+	ptl = pmd_trans_huge_lock(pmd, vma);
+	if (ptl) {
+		struct page *page = ELSEWHERE;
+
+		if (pmd_present(*pmd)) {
+			page = vm_normal_page_pmd(vma, addr, *pmd);
+			page = page && PageAnon(page) ?
+				page + ((addr & ~HPAGE_PMD_MASK) >> PAGE_SHIFT) : NULL;
+		}
+		for (; !ret && addr < end; addr += PAGE_SIZE) {
+			ret = peek->see(peek, addr, page);
+			if (page && page != ELSEWHERE)
+				page++;
+		}
+		spin_unlock(ptl);
+		return ret;
+	}
+
+	start = pte_offset_map_lock(walk->mm, pmd, addr, &ptl);
+	if (!start) {
+		walk->action = ACTION_AGAIN;
+		return 0;
+	}
+	for (pte = start; !ret && addr < end; pte++, addr += PAGE_SIZE) {
+		pte_t entry = ptep_get(pte);
+		struct page *page = NULL;
+
+		if (pte_present(entry)) {
+			page = vm_normal_page(vma, addr, entry);
+			if (page && !PageAnon(page))
+				page = NULL;
+		} else if (!pte_none(entry) &&
+			   !softleaf_is_marker(softleaf_from_pte(entry))) {
+			page = ELSEWHERE;
+		}
+		ret = peek->see(peek, addr, page);
+	}
+	pte_unmap_unlock(start, ptl);
+	return ret;
+}
+
+static const struct mm_walk_ops peek_ops = {
+	.pmd_entry = peek_pmd,
+	.walk_lock = PGWALK_RDLOCK,
+};
+
+static int peek_range(struct mm_struct *mm, u64 from, u64 end, struct peek *peek)
+{
+	struct vm_area_struct *vma;
+	int ret;
+
+	ret = mmap_read_lock_killable(mm);
+	if (ret)
+		return ret;
+	vma = find_vma(mm, from);
+	ret = !vma || vma->vm_start > from || vma->vm_end < end ? -EFAULT :
+		walk_page_range_vma(vma, from, end, &peek_ops, peek);
+	mmap_read_unlock(mm);
+	return min(ret, 0);
+}
+
+static int see_any(struct peek *peek, unsigned long addr, struct page *page)
+{
+	struct ckpt_run *run = peek->run;
+
+	if (run->hole && (!page || addr != run->position + run->hole))
+		return 1;
+	if (!page)
+		return 0;
+	if (!run->hole)
+		run->position = addr;
+	run->hole += PAGE_SIZE;
+	return 0;
+}
+
+/* Find the first pages that the origin has between @from and @end. */
+static int find_hole(struct mm_struct *origin, u64 from, u64 end, struct ckpt_run *hole)
+{
+	struct peek peek = { .see = see_any, .run = hole };
+
+	return from < end ? peek_range(origin, from, end, &peek) : 0;
+}
+
+static int see_all(struct peek *peek, unsigned long addr, struct page *page)
+{
+	peek->pages[(addr - peek->run->position) >> PAGE_SHIFT] = page;
+	return 0;
+}
+
+/* Look up what the origin has in the place of each page; no references are taken. */
+static int look_up(struct mm_struct *origin, struct ckpt_run *run,
+		   struct page **others)
+{
+	struct peek peek = { .see = see_all, .pages = others, .run = run };
+	u32 i;
+	int ret;
+
+	memset(others, 0, run->nr * sizeof(*others));
+	ret = peek_range(origin, run->position,
+			 run->position + (u64)run->nr * PAGE_SIZE, &peek);
+	if (ret)
+		return ret;
+
+	/* What both had swapped out is the same page again when both have it. */
+	for (i = 0; i < run->nr; i++) {
+		struct page *page;
+		long nr;
+
+		if (others[i] != ELSEWHERE)
+			continue;
+		ret = mmap_read_lock_killable(origin);
+		if (ret)
+			return ret;
+		nr = get_user_pages_remote(origin, run->position + (u64)i * PAGE_SIZE, 1,
+					   FOLL_DUMP | FOLL_FORCE, &page, NULL);
+		mmap_read_unlock(origin);
+		if (nr == 1) {
+			others[i] = page;
+			put_page(page);
+		}
+	}
+	return 0;
+}
+
+/* Whether a page is left out: the origin has the same, or there would be zeros anyway. */
+static bool is_known(struct page *page, struct page *other, bool anon)
+{
+	return page == other || (anon && !other && is_zero(page));
+}
+
+/* Leave the known pages at the start out, and end the run before the next of them. */
+static void trim(struct page **pages, struct page **others, bool anon,
+		 struct ckpt_run *run, u64 *from)
 {
 	u32 skip, end, i;
 
-	for (skip = 0; skip < run->nr && is_zero(pages[skip]); skip++)
-		;
-	for (end = skip; end < run->nr && !is_zero(pages[end]); end++)
-		;
+	for (skip = 0; skip < run->nr; skip++)
+		if (!is_known(pages[skip], others ? others[skip] : NULL, anon))
+			break;
+	for (end = skip; end < run->nr; end++)
+		if (is_known(pages[end], others ? others[end] : NULL, anon))
+			break;
 	for (i = 0; i < skip; i++)
 		put_page(pages[i]);
 	for (i = end; i < run->nr; i++)
@@ -121,56 +273,78 @@ static void trim(struct page **pages, struct ckpt_run *run, u64 *from)
 }
 
 /*
- * Find the next private pages between *@from and @end, which are within one
- * mapping, and move *@from behind them. Each has a reference. Return 1, or 0 if
- * there are no more, or -errno, and then there are none in the run.
+ * Find the next private pages between *@from and @end, as they are, and move *@from behind them;
+ * without any, to @end.
  */
-int ckpt_pages_scan(struct mm_struct *mm, u64 *from, u64 end,
-		    struct page **pages, struct ckpt_run *run)
+static int scan_run(struct mm_struct *mm, u64 *from, u64 end, struct page **pages,
+		    struct ckpt_run *run, bool *anon)
+{
+	struct scan scan = { .pages = pages, .run = run };
+	struct vm_area_struct *vma;
+	int ret;
+
+	ret = mmap_read_lock_killable(mm);
+	if (ret)
+		return ret;
+	vma = find_vma(mm, *from);
+	if (!vma || vma->vm_start > *from || vma->vm_end < end) {
+		mmap_read_unlock(mm);
+		return -EFAULT;
+	}
+	*anon = vma_is_anonymous(vma);
+	ret = walk_page_range_vma(vma, *from, end, &scan_ops, &scan);
+	if (!run->nr && scan.absent) {
+		long nr = get_user_pages_remote(mm, scan.absent, 1,
+						FOLL_DUMP | FOLL_FORCE,
+						pages, NULL);
+
+		if (nr == 1) {
+			run->position = scan.absent;
+			run->nr = 1;
+		} else {
+			ret = nr ?: -EFAULT;
+		}
+	}
+	mmap_read_unlock(mm);
+	*from = run->nr ? run->position + (u64)run->nr * PAGE_SIZE : end;
+	return min(ret, 0);
+}
+
+/*
+ * Find the next private pages between *@from and @end, which are within one mapping, and move
+ * *@from behind them. Each has a reference. What @origin has, too, is left out; the run may be a
+ * hole instead, where that has pages and @mm has none. Return 1, or 0 if there are no more, or
+ * -errno, and then there are none in the run. @others is room for CKPT_RUN pages.
+ */
+int ckpt_pages_scan(struct mm_struct *mm, struct mm_struct *origin, u64 *from,
+		    u64 end, struct page **pages, struct page **others,
+		    struct ckpt_run *run)
 {
 	while (*from < end) {
-		struct scan scan = { .pages = pages, .run = run };
-		struct vm_area_struct *vma;
+		const u64 start = *from;
+		struct ckpt_run hole = {};
+		bool anon;
 		int ret;
 
-		run->nr = 0;
-		ret = mmap_read_lock_killable(mm);
-		if (ret)
-			return ret;
-		vma = find_vma(mm, *from);
-		if (!vma || vma->vm_start > *from || vma->vm_end < end) {
-			mmap_read_unlock(mm);
-			return -EFAULT;
-		}
-		ret = walk_page_range_vma(vma, *from, end, &scan_ops, &scan);
-		if (!run->nr && scan.absent) {
-			long nr = get_user_pages_remote(mm, scan.absent, 1,
-							FOLL_DUMP | FOLL_FORCE,
-							pages, NULL);
-
-			if (nr == 1) {
-				*from = scan.absent + PAGE_SIZE;
-				run->position = scan.absent;
-				run->nr = 1;
-			} else {
-				ret = nr ?: -EFAULT;
-			}
-		}
-		mmap_read_unlock(mm);
-		if (ret < 0) {
+		*run = (struct ckpt_run) {};
+		ret = scan_run(mm, from, end, pages, run, &anon);
+		if (!ret && origin)
+			ret = find_hole(origin, start, run->nr ? run->position : end, &hole);
+		if (!ret && origin && run->nr && !hole.hole)
+			ret = look_up(origin, run, others);
+		if (ret || hole.hole) {
 			ckpt_pages_put(pages, run->nr);
-			run->nr = 0;
-			return ret;
+			*run = hole;
+			*from = hole.position + hole.hole;
+			return ret ?: 1;
 		}
-		if (!run->nr) {
-			*from = end;
+		if (!run->nr)
 			return 0;
-		}
-		trim(pages, run, from);
+		trim(pages, origin ? others : NULL, anon, run, from);
 		if (run->nr)
 			return 1;
 	}
-	run->nr = 0;
+	*run = (struct ckpt_run) {};
 	return 0;
 }
 
@@ -233,7 +407,7 @@ int ckpt_pages_file(struct file *file, u64 *from, struct page **pages,
 {
 	u64 size = i_size_read(file_inode(file));
 
-	run->nr = 0;
+	*run = (struct ckpt_run) {};
 	while (*from < size) {
 		struct scan scan = { .pages = pages, .run = run };
 		loff_t start, end;
@@ -256,7 +430,7 @@ int ckpt_pages_file(struct file *file, u64 *from, struct page **pages,
 		*from = round_up(end, PAGE_SIZE);
 		if (!run->nr)
 			continue;
-		trim(pages, run, from);
+		trim(pages, NULL, true, run, from);
 		if (run->nr)
 			return 1;
 	}

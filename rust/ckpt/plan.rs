@@ -21,11 +21,14 @@ use crate::{
         Settings,
         Siginfo,
         Timer,
+        FILTER_FLAGS,
         PAGE_SIZE,
         PATH_MAX,
         PROCESS_FLAGS,
+        PROCESS_INIT,
         REGSETS,
         RLIMITS,
+        SECCOMP_FILTER,
         SIGINFO,
         SIGNALS, //
     },
@@ -53,6 +56,9 @@ pub(crate) const MOST: usize = 1 << 16;
 /// The most processes, and the most threads.
 pub(crate) const TASKS: usize = 4096;
 
+/// The most filters of a thread.
+const FILTERS: u32 = 1 << 13;
+
 /// The largest mask of processors, in bytes.
 const AFFINITY: usize = 1024;
 
@@ -78,6 +84,8 @@ pub(crate) enum Object {
     Fs(Fs),
     /// Credentials, and supplementary groups.
     Cred(Cred, KVec<u32>),
+    /// A filter of system calls.
+    Filter(Filter),
 }
 
 /// An address space.
@@ -92,8 +100,12 @@ pub(crate) struct Mm {
     pub(crate) vmas: KVVec<Vma>,
     /// Its guard pages: the first address, and the one behind the last.
     pub(crate) guards: KVVec<(u64, u64)>,
-    /// Whether a process has it.
-    taken: bool,
+    /// What it is a copy of, by its place among the address spaces.
+    pub(crate) origin: Option<usize>,
+    /// Where it begins with the pages of that, by ascending address.
+    pub(crate) inherited: KVVec<(u64, u64)>,
+    /// The index of the first process that has it, which makes it.
+    pub(crate) owner: Option<usize>,
 }
 
 /// A mapping.
@@ -112,6 +124,35 @@ pub(crate) struct Vma {
     pub(crate) object: Option<usize>,
     /// What it is called.
     pub(crate) name: Name,
+}
+
+impl Mm {
+    /// What it has inherited of a range of addresses.
+    pub(crate) fn inherited_of(
+        &self,
+        (from, to): (u64, u64),
+    ) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let first = self.inherited.partition_point(|(_, end)| *end <= from);
+        let ranges = self.inherited.get(first..).unwrap_or(&[]);
+        ranges
+            .iter()
+            .take_while(move |(start, _)| *start < to)
+            .map(move |(start, end)| (from.max(*start), to.min(*end)))
+    }
+}
+
+impl Vma {
+    /// The addresses where a copy of an address space that has this one can have the same private
+    /// pages in `self`: where both map the same in the same way.
+    pub(crate) fn common(&self, other: &Self) -> Option<(u64, u64)> {
+        let from = |vma: &Self| vma.offset.wrapping_sub(vma.start);
+        let alike = ffi::Vma::go_to_children(self.kind, self.flags)
+            && (self.kind, self.flags, self.object) == (other.kind, other.flags, other.object)
+            && (self.object.is_none() || from(self) == from(other))
+            && self.name.as_bytes() == other.name.as_bytes();
+        let (start, end) = (self.start.max(other.start), self.end.min(other.end));
+        (alike && start < end).then_some((start, end))
+    }
 }
 
 /// A pipe.
@@ -141,6 +182,20 @@ pub(crate) struct Fs {
     pub(crate) owner: Option<usize>,
 }
 
+/// A filter of system calls.
+pub(crate) struct Filter {
+    /// The object of the one that was there before it.
+    pub(crate) older: Option<usize>,
+    /// How many older ones there are.
+    pub(crate) depth: u32,
+    /// `CKPT_FILTER_*`.
+    pub(crate) flags: u32,
+    /// Its instructions.
+    pub(crate) insns: KVVec<u8>,
+    /// The first thread that has it, which makes it.
+    pub(crate) owner: Option<usize>,
+}
+
 /// A process.
 pub(crate) struct Process {
     /// The index of its parent.
@@ -161,6 +216,13 @@ pub(crate) struct Process {
     pub(crate) pending: KVec<Siginfo>,
     /// The indices of its threads; the first is that with its number.
     pub(crate) threads: Range<usize>,
+}
+
+impl Process {
+    /// Whether it has the address space of its parent.
+    pub(crate) fn shares(&self, parent: &Self) -> bool {
+        self.mm.is_some() && self.mm == parent.mm
+    }
 }
 
 /// A thread.
@@ -185,6 +247,10 @@ pub(crate) struct Life {
     pub(crate) fs: usize,
     /// The object of its credentials.
     pub(crate) cred: usize,
+    /// Which system calls it may make, as PR_GET_SECCOMP.
+    pub(crate) seccomp: u32,
+    /// The object of its newest filter.
+    pub(crate) filter: Option<usize>,
     /// Its settings.
     pub(crate) settings: Settings,
     /// The processors that it may use.
@@ -276,6 +342,10 @@ impl Plan {
         }
         if self.clocks.is_none() {
             why.say(fmt!("an image without clocks"));
+            return Err(EBADMSG);
+        }
+        if self.mms.iter().any(|mm| mm.owner.is_none()) {
+            why.say(fmt!("an address space of no process"));
             return Err(EBADMSG);
         }
         // Tasks may be within the code of the vDSO, and know where what is in it.
@@ -434,6 +504,7 @@ impl Plan {
                 Ok(())
             }
             Type::Guard => self.take_guard(record),
+            Type::Inherited => self.take_inherited(record),
             Type::Shm => {
                 let body: image::Shm = record.body()?;
                 let size = body.size.get();
@@ -482,6 +553,7 @@ impl Plan {
                 self.define(body.id, Object::Fs(fs))
             }
             Type::Cred => self.take_cred(record),
+            Type::Filter => self.take_filter(record),
             Type::Process => self.take_process(record),
             Type::Actions => self.take_actions(record),
             Type::Rlimits => {
@@ -587,7 +659,11 @@ impl Plan {
 
     fn take_mm(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
         let body: image::Mm = record.body()?;
-        zero(body.reserved.get())?;
+        let origin = match (body.origin, self.memory(body.origin)) {
+            (ObjectId::NONE, _) => None,
+            (_, Some((_, Object::Mm(mm)))) => Some(*mm),
+            (id, _) => return Err(Refusal::Malformed(Malformed::NoObject(id.number()))),
+        };
         let exe = match body.exe {
             ObjectId::NONE => None,
             exe => Some(self.file(exe)?),
@@ -615,7 +691,9 @@ impl Plan {
             auxv,
             vmas: KVVec::new(),
             guards: KVVec::new(),
-            taken: false,
+            origin,
+            inherited: KVVec::new(),
+            owner: None,
         };
         self.define(body.id, Object::Mm(self.mms.len()))?;
         Ok(self.mms.push(mm, GFP_KERNEL)?)
@@ -679,6 +757,29 @@ impl Plan {
         }
     }
 
+    fn take_inherited(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
+        let body: image::Inherited = record.body()?;
+        let (start, end) = (body.start.get(), body.end.get());
+        let none = || Refusal::What("pages of no origin");
+        let (mm, others) = self.mms.split_last_mut().ok_or_else(none)?;
+        let origin = mm
+            .origin
+            .and_then(|origin| others.get(origin))
+            .ok_or_else(none)?;
+        let vma = mm.vmas.last().ok_or_else(none)?;
+        let first = origin.vmas.partition_point(|other| other.end <= start);
+        let common = origin.vmas.get(first).and_then(|other| vma.common(other));
+        let before = mm.inherited.last().map_or(0, |(_, end)| *end);
+        let sound = start < end && before <= start && aligned(start) && aligned(end);
+        if !sound || common.is_none_or(|common| start < common.0 || common.1 < end) {
+            return Err(Refusal::What("pages that the origin cannot have, too"));
+        }
+        if mm.inherited.len() == MOST {
+            return Err(Refusal::What("too many pages of an origin"));
+        }
+        Ok(mm.inherited.push((start, end), GFP_KERNEL)?)
+    }
+
     fn take_process(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
         let body: image::Process = record.body()?;
         zero(body.reserved.get())?;
@@ -704,10 +805,17 @@ impl Plan {
             (_, Some((_, Object::Mm(mm)))) => Some(*mm),
             _ => return Err(Refusal::Malformed(Malformed::NoObject(body.mm.number()))),
         };
-        match mm.map(|mm| self.mms.get_mut(mm)) {
+        let of_parent = parent.and_then(|parent| self.processes.get(parent)?.mm);
+        let origin = mm.and_then(|mm| self.mms.get(self.mms.get(mm)?.origin?));
+        if origin.is_some_and(|origin| origin.owner.is_none()) {
+            return Err(Refusal::What("a copy of an address space of nobody"));
+        }
+        match mm.and_then(|mm| self.mms.get_mut(mm)) {
+            Some(of) if of.owner.is_some() && of_parent != mm => {
+                return Err(Refusal::What("an address space of two strangers"));
+            }
+            Some(of) => of.owner = of.owner.or(Some(count)),
             None => {}
-            Some(Some(mm)) if !mm.taken => mm.taken = true,
-            _ => return Err(Refusal::What("an address space of two processes")),
         }
         // CAST: Signed numbers are stored as they are.
         let state = ffi::Process {
@@ -732,6 +840,18 @@ impl Plan {
         let leads_alone = state.session == state.pid && state.pgrp != state.pid;
         if leads_alone || state.flags & !PROCESS_FLAGS != 0 {
             return Err(Refusal::What("a process that cannot be"));
+        }
+        let is_init = state.flags & PROCESS_INIT != 0;
+        if is_init && (count > 0 || state.pid != 1) {
+            return Err(Refusal::What(
+                "a pid namespace that begins with another process",
+            ));
+        }
+        let mut before = self.processes.iter();
+        if parent.is_none() && before.any(|first| first.state.flags & PROCESS_INIT != 0) {
+            return Err(Refusal::What(
+                "a process that came into its pid namespace from outside",
+            ));
         }
         let threads = self.threads.len()..self.threads.len();
         let process = Process {
@@ -776,6 +896,51 @@ impl Plan {
             ambient: body.ambient.get(),
         };
         self.define(body.id, Object::Cred(cred, groups))
+    }
+
+    fn take_filter(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
+        let body: image::Filter = record.body()?;
+        zero(body.reserved.get())?;
+        let older = self.index(body.older)?;
+        let depth = match older.map(|older| self.objects.get(older)) {
+            None => 0,
+            Some(Some(Object::Filter(older))) => older.depth + 1,
+            Some(_) => {
+                return Err(Refusal::Malformed(Malformed::ObjectKind(
+                    body.older.number(),
+                )))
+            }
+        };
+        // The kernel has fewer.
+        if depth >= FILTERS || body.flags.get() & !FILTER_FLAGS != 0 {
+            return Err(Refusal::What("too many filters, or one with unknown flags"));
+        }
+        let mut insns = KVVec::new();
+        insns.extend_from_slice(record.tail, GFP_KERNEL)?;
+        let filter = Filter {
+            older,
+            depth,
+            flags: body.flags.get(),
+            insns,
+            owner: None,
+        };
+        self.define(body.id, Object::Filter(filter))
+    }
+
+    /// A thread has a filter, and all that are older.
+    fn own_filters(&mut self, newest: Option<usize>, thread: usize) -> Result<(), Refusal> {
+        let mut next = newest;
+        while let Some(index) = next {
+            match self.objects.get_mut(index) {
+                Some(Object::Filter(filter)) if filter.owner.is_none() => {
+                    filter.owner = Some(thread);
+                    next = filter.older;
+                }
+                Some(Object::Filter(_)) => break,
+                _ => return Err(Refusal::What("a filter that is none")),
+            }
+        }
+        Ok(())
     }
 
     fn take_actions(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
@@ -874,6 +1039,14 @@ impl Plan {
         if let Some(files) = self.files.get_mut(files) {
             files.owner = files.owner.or(Some(index));
         }
+        let seccomp = body.seccomp.get();
+        let filter = self.index(body.filter)?;
+        if seccomp > SECCOMP_FILTER || filter.is_some() != (seccomp == SECCOMP_FILTER) {
+            return Err(Refusal::What(
+                "filters where there are none, or the other way",
+            ));
+        }
+        self.own_filters(filter, index)?;
         if affinity.len() > AFFINITY {
             return Err(Refusal::What("too many processors"));
         }
@@ -883,6 +1056,8 @@ impl Plan {
             files,
             fs,
             cred,
+            seccomp,
+            filter,
             // CAST: Signed numbers are stored as they are.
             settings: Settings {
                 personality: body.personality.get(),
@@ -973,7 +1148,7 @@ fn zero(reserved: impl Into<u64>) -> Result<(), Refusal> {
 }
 
 /// Whether there are whole pages.
-fn aligned(bytes: u64) -> bool {
+pub(crate) fn aligned(bytes: u64) -> bool {
     // CAST: A small constant.
     bytes % PAGE_SIZE as u64 == 0
 }

@@ -5,10 +5,13 @@
 use crate::{
     ffi::{
         current,
+        Parking,
         Shares,
-        Vma, //
+        Vma,
+        SECCOMP_STRICT, //
     },
     plan::{
+        self,
         Life,
         Mm,
         Object,
@@ -51,7 +54,8 @@ pub(crate) fn rebuild(what: &Rebuild) -> Result {
 }
 
 /// What the first thread of a process does: children first, as long as there is little to inherit
-/// but the clocks; then what all threads have, memory last; then the other threads.
+/// but the clocks; then what all threads have, memory last; then children that share that, and the
+/// other threads.
 fn leader(what: &Rebuild, process: &Process) -> Result {
     let restore = &what.restore;
     let plan = &restore.plan;
@@ -65,7 +69,8 @@ fn leader(what: &Rebuild, process: &Process) -> Result {
     for (index, other) in plan.processes.iter().enumerate() {
         // The first one makes those, too, whose parent is that of all.
         let sibling = thread.process == 0 && index != 0 && other.parent.is_none();
-        if other.parent == Some(thread.process) || sibling {
+        let child = other.parent == Some(thread.process) && !other.shares(process);
+        if child || sibling {
             let shares = Shares {
                 parent: sibling,
                 ..Shares::default()
@@ -78,7 +83,20 @@ fn leader(what: &Rebuild, process: &Process) -> Result {
         return Ok(());
     };
     current::set_rlimits(rlimits)?;
-    memory(restore, plan.mms.get(mm).ok_or(EINVAL)?)?;
+    let mm = plan.mms.get(mm).ok_or(EINVAL)?;
+    if mm.owner == Some(thread.process) {
+        memory(restore, mm, &thread.parking)?;
+    }
+    for other in &plan.processes {
+        if other.parent == Some(thread.process) && other.shares(process) {
+            let shares = Shares {
+                memory: true,
+                ..Shares::default()
+            };
+            what.spawn(other.threads.start, shares)?;
+        }
+    }
+    thread.parking.mapped();
     if let Some(actions) = &process.actions {
         current::set_actions(actions)?;
     }
@@ -116,25 +134,29 @@ fn leader(what: &Rebuild, process: &Process) -> Result {
     Ok(())
 }
 
-/// Takes an address space.
-fn memory(restore: &Restore, mm: &Mm) -> Result {
-    current::renew_mm()?;
-    for vma in &mm.vmas {
-        let file = match vma.object {
-            Some(object) => Some(restore.file(object)?.into()),
-            None => None,
-        };
-        Vma {
-            start: vma.start,
-            end: vma.end,
-            offset: vma.offset,
-            kind: vma.kind,
-            flags: vma.flags,
-            file,
-            guarded: false,
-            name: vma.name,
+/// Fills the address space, which is empty, or takes a copy, of which only what is inherited stays.
+fn memory(restore: &Restore, mm: &Mm, parking: &Parking) -> Result {
+    if let Some(origin) = mm.origin {
+        let origin = restore.plan.mms.get(origin).ok_or(EINVAL)?;
+        current::fork_mm(parking.origin()?)?;
+        let mut at = 0;
+        for (start, end) in &mm.inherited {
+            current::unmap(at, *start)?;
+            at = *end;
         }
-        .map()?;
+        current::unmap(at, u64::MAX)?;
+        let guards = origin.guards.iter();
+        for (start, end) in guards.flat_map(|guard| mm.inherited_of(*guard)) {
+            current::unset_guard(start, end)?;
+        }
+    }
+    for vma in &mm.vmas {
+        let mut at = vma.start;
+        for (start, end) in mm.inherited_of((vma.start, vma.end)) {
+            map(restore, vma, at, start)?;
+            at = end;
+        }
+        map(restore, vma, at, vma.end)?;
     }
     for (start, end) in &mm.guards {
         current::set_guard(*start, *end)?;
@@ -144,6 +166,32 @@ fn memory(restore: &Restore, mm: &Mm) -> Result {
         None => None,
     };
     current::set_layout(&mm.layout, &mm.auxv, exe)
+}
+
+/// Maps a part of a mapping, unless there is nothing of it.
+fn map(restore: &Restore, vma: &plan::Vma, start: u64, end: u64) -> Result {
+    if start == end {
+        return Ok(());
+    }
+    let (file, offset) = match vma.object {
+        Some(object) => {
+            let file = restore.file(object)?.into();
+            (Some(file), vma.offset + (start - vma.start))
+        }
+        None => (None, 0),
+    };
+    Vma {
+        start,
+        end,
+        offset,
+        kind: vma.kind,
+        flags: vma.flags,
+        file,
+        guarded: false,
+        family: 0,
+        name: vma.name,
+    }
+    .map()
 }
 
 /// What a thread has for itself; signals last.
@@ -165,6 +213,7 @@ fn live(what: &Rebuild, life: &Life) -> Result {
     current::register(&life.registered)?;
     current::set_scheduling(&life.settings)?;
     current::set_affinity(&life.affinity)?;
+    what.seccomp(life)?;
     // All that takes rights is done by now. This resets some of the settings.
     if let Some(Object::Cred(cred, groups)) = plan.objects.get(life.cred) {
         current::set_cred(cred, groups)?;
@@ -202,6 +251,29 @@ impl Rebuild {
                 current::install(*fd, self.restore.file(*object)?, *cloexec)
             }),
         }
+    }
+
+    /// Takes the filters of system calls: what an earlier thread has, too, from that one.
+    fn seccomp(&self, life: &Life) -> Result {
+        let plan = &self.restore.plan;
+        if life.seccomp == SECCOMP_STRICT {
+            return current::set_strict();
+        }
+        let mut own = KVec::new();
+        let mut next = life.filter;
+        while let Some(Object::Filter(filter)) = next.and_then(|index| plan.objects.get(index)) {
+            if let Some(owner) = filter.owner.filter(|owner| *owner != self.index) {
+                let owner = plan.threads.get(owner).ok_or(EINVAL)?;
+                current::share_filters(&*owner.parking.parked()?, filter.depth)?;
+                break;
+            }
+            own.push(filter, GFP_KERNEL)?;
+            next = filter.older;
+        }
+        // The oldest first.
+        own.iter()
+            .rev()
+            .try_for_each(|filter| current::add_filter(filter.flags, &filter.insns))
     }
 
     /// Goes where a thread is in the file system, likewise.

@@ -22,7 +22,6 @@
 #include <linux/sched/jobctl.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
-#include <linux/seccomp.h>
 #include <linux/sem.h>
 
 #include "internal.h"
@@ -30,26 +29,6 @@
 static bool of_the_kernel(struct task_struct *task)
 {
 	return task->flags & (PF_KTHREAD | PF_USER_WORKER);
-}
-
-/* Whether another process has the same; whoever just looks at it does not count. */
-static bool shared_mm(struct task_struct *task)
-{
-	struct task_struct *process, *thread;
-	struct mm_struct *mm = get_task_mm(task);
-	bool shared = false;
-
-	if (!mm)
-		return false;
-	/* One is ours. */
-	if (atomic_read(&mm->mm_users) > 2) {
-		guard(rcu)();
-		for_each_process_thread(process, thread)
-			if (READ_ONCE(thread->mm) == mm && !same_thread_group(thread, task))
-				shared = true;
-	}
-	mmput(mm);
-	return shared;
 }
 
 static bool shared_handlers(struct task_struct *task)
@@ -109,15 +88,6 @@ static bool timers_of_others(struct task_struct *task)
 			return true;
 	}
 	return false;
-}
-
-static bool has_seccomp(struct task_struct *task)
-{
-#ifdef CONFIG_SECCOMP
-	return task->seccomp.mode != SECCOMP_MODE_DISABLED;
-#else
-	return false;
-#endif
 }
 
 static bool has_io_uring(struct task_struct *task)
@@ -243,10 +213,20 @@ static bool namespaces(struct task_struct *task)
 		  task->nsproxy->ipc_ns != mine->ipc_ns ||
 		  task->nsproxy->mnt_ns != mine->mnt_ns ||
 		  task->nsproxy->net_ns != mine->net_ns ||
-		  task->nsproxy->cgroup_ns != mine->cgroup_ns ||
-		  task->nsproxy->pid_ns_for_children != mine->pid_ns_for_children);
+		  task->nsproxy->cgroup_ns != mine->cgroup_ns);
 	task_unlock(task);
-	return differ || task_active_pid_ns(task) != task_active_pid_ns(current);
+	return differ;
+}
+
+static bool pid_namespace_for_children(struct task_struct *task)
+{
+	bool differs;
+
+	task_lock(task);
+	differs = task->nsproxy &&
+		  task->nsproxy->pid_ns_for_children != task_active_pid_ns(task);
+	task_unlock(task);
+	return differs;
 }
 
 /* Numbers of users mean something else in another namespace. */
@@ -291,14 +271,12 @@ static const struct {
 	bool common;	/* to all threads of a process */
 } refused[] = {
 	{ of_the_kernel, "a thread of the kernel" },
-	{ shared_mm, "an address space that is shared", true },
 	{ shared_handlers, "signal handlers that are shared", true },
 	{ probed, "probes of its code", true },
 	{ traced, "a tracer" },
 	{ stopping, "a stop that is under way" },
 	{ vfork, "a parent that waits in vfork()" },
 	{ timers_of_others, "a timer for the time that a certain thread or process uses", true },
-	{ has_seccomp, "seccomp" },
 	{ has_io_uring, "io_uring" },
 	{ aio, "asynchronous I/O", true },
 	{ scheduling, "a scheduling policy with a deadline, or of a program" },
@@ -312,6 +290,7 @@ static const struct {
 	{ prctl_settings, "settings of prctl other than the caller's" },
 	{ terminal, "a controlling terminal", true },
 	{ namespaces, "namespaces other than the caller's" },
+	{ pid_namespace_for_children, "another pid namespace for its children" },
 	{ user_namespace, "a user namespace other than the caller's" },
 	{ unknown_users, "users or groups that are not in the caller's namespace" },
 	{ keyrings, "keyrings other than the caller's" },

@@ -52,6 +52,7 @@ pub(crate) fn check(
     let mut check = Check {
         buffer: KVec::from_elem(0, PATH_MAX, GFP_KERNEL)?,
         open,
+        spaces: KVVec::new(),
         tables: KVVec::new(),
         places: KVVec::new(),
         pipes: pipes(tree, open, when)?,
@@ -63,6 +64,7 @@ pub(crate) fn check(
         check.why.say(fmt!("the cgroup has no tasks"));
         return Err(ESRCH);
     };
+    check.pid_namespace(tree, first);
     for process in tree.iter() {
         let pid = process.state.pid;
         if process.strays > 0 {
@@ -77,12 +79,10 @@ pub(crate) fn check(
             }
             check.thread(thread, nr == 0)?;
         }
-        if let Some(mm) = process.thread().and_then(TaskExt::mm) {
-            check.mm(pid, &mm)?;
-        }
+        check.space(tree, process)?;
     }
-    check.groups(tree, false)?;
-    check.groups(tree, true)?;
+    check.groups(tree, first, false)?;
+    check.groups(tree, first, true)?;
     check.shared();
     match check.refused {
         true => Err(EOPNOTSUPP),
@@ -176,6 +176,8 @@ struct Check<'a> {
     buffer: KVec<u8>,
     /// What is not saved.
     open: &'a Open<'a>,
+    /// Address spaces, and how many processes have them.
+    spaces: KVVec<Common>,
     /// Tables of open files.
     tables: KVVec<Common>,
     /// Places in the file system.
@@ -193,6 +195,25 @@ impl Check<'_> {
         self.refused = true;
     }
 
+    /// Unless it is the caller's, a pid namespace is saved as a whole.
+    fn pid_namespace(&mut self, tree: &Tree, first: &Task) {
+        if first.has_pidns_of_caller() {
+            return;
+        }
+        let is_init = |process: &Process| process.state.flags & ffi::PROCESS_INIT != 0;
+        if !tree.iter().any(is_init) {
+            self.refuse(fmt!("a pid namespace whose init is outside"));
+        }
+        for process in tree.iter() {
+            if process.parent.is_none() && !is_init(process) {
+                let pid = process.state.pid;
+                self.refuse(fmt!(
+                    "pid {pid}: it came into its pid namespace from outside"
+                ));
+            }
+        }
+    }
+
     fn thread(&mut self, task: &Task, first: bool) -> Result {
         let tid = task.tid();
         if let Err(error) = task.may() {
@@ -203,6 +224,7 @@ impl Check<'_> {
         while let Some(what) = task.refusal(first, &mut from) {
             self.refuse(fmt!("pid {tid}: {what}"));
         }
+        self.seccomp(task)?;
         if task.restart().is_err() {
             self.refuse(fmt!("pid {tid}: a system call that waits"));
         }
@@ -224,8 +246,35 @@ impl Check<'_> {
         Ok(())
     }
 
+    fn seccomp(&mut self, task: &Task) -> Result {
+        let tid = task.tid();
+        match task.seccomp() {
+            0 | ffi::SECCOMP_STRICT => return Ok(()),
+            ffi::SECCOMP_FILTER => {}
+            _ => {
+                self.refuse(fmt!("pid {tid}: seccomp, which has ended it"));
+                return Ok(());
+            }
+        }
+        let mut insns = KVVec::from_elem(0, ffi::FILTER, GFP_KERNEL)?;
+        for nr in 0.. {
+            match task.seccomp_filter(nr, &mut insns) {
+                Ok(filter) if filter.listener => {
+                    self.refuse(fmt!("pid {tid}: a filter of seccomp with a listener"));
+                }
+                Ok(_) => {}
+                Err(error) if error == ENOENT => break,
+                Err(error) => {
+                    self.refuse(fmt!("pid {tid}: a filter of seccomp ({error:?})"));
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Process groups, or sessions, that processes outside are in.
-    fn groups(&mut self, tree: &Tree, session: bool) -> Result {
+    fn groups(&mut self, tree: &Tree, of: &Task, session: bool) -> Result {
         let mut numbers = KVVec::with_capacity(tree.len(), GFP_KERNEL)?;
         for process in tree.iter() {
             let number = match session {
@@ -237,11 +286,13 @@ impl Check<'_> {
         numbers.sort_unstable();
         for same in numbers.chunk_by(|number, next| number == next) {
             let number = same.first().copied().unwrap_or(0);
-            if ffi::members(number, session) != same.len() {
-                let what = match session {
-                    true => "session",
-                    false => "process group",
-                };
+            let what = match session {
+                true => "session",
+                false => "process group",
+            };
+            if number == 0 {
+                self.refuse(fmt!("a {what} of another pid namespace"));
+            } else if ffi::members(of, number, session) != same.len() {
                 self.refuse(fmt!("{what} {number}: a process outside is in it"));
             }
         }
@@ -251,6 +302,10 @@ impl Check<'_> {
     /// Tables and places that tasks outside have, too.
     fn shared(&mut self) {
         let all = [
+            (
+                &self.spaces,
+                "an address space that a process outside has, too",
+            ),
             (
                 &self.tables,
                 "a table of open files that a process outside has, too",
@@ -266,6 +321,28 @@ impl Check<'_> {
                 self.refused = true;
             }
         }
+    }
+
+    /// The address space of a process: its own, or that of its parent.
+    fn space(&mut self, tree: &Tree, process: &Process) -> Result {
+        let pid = process.state.pid;
+        let Some(thread) = process.thread() else {
+            return Ok(());
+        };
+        let (key, users) = thread.mm_key();
+        if note(&mut self.spaces, pid, (key, users))? {
+            return match TaskExt::mm(thread) {
+                Some(mm) => self.mm(pid, &mm),
+                None => Ok(()),
+            };
+        }
+        let parent = process.parent.and_then(|parent| tree.get(parent)?.thread());
+        if parent.is_none_or(|parent| parent.mm_key().0 != key) {
+            self.refuse(fmt!(
+                "pid {pid}: an address space that it shares with others than its parent"
+            ));
+        }
+        Ok(())
     }
 
     fn mm(&mut self, pid: i32, mm: &MmWithUser) -> Result {

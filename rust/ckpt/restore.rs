@@ -30,6 +30,7 @@ use crate::{
         Type, //
     },
     plan::{
+        self,
         Object,
         Pipe,
         Plan,
@@ -131,11 +132,13 @@ pub(crate) fn restore(
             why.say(fmt!("the image ends early: {}", record.text()));
             return Err(EBADMSG);
         }
-        if record.kind != Kind::Known(Type::Pages) {
+        let of_memory = matches!(record.kind, Kind::Known(Type::Pages | Type::Hole));
+        if !of_memory {
             // Who has tasks needs no more; notes may be anywhere.
             let noted = matches!(
                 record.kind,
-                Kind::Unknown(_) | Kind::Known(Type::Pad | Type::Release | Type::Identity)
+                Kind::Unknown(_)
+                    | Kind::Known(Type::Pad | Type::Release | Type::Identity | Type::Note)
             );
             if family.is_some() && !noted {
                 why.say(fmt!("byte {}: metadata behind memory", record.at));
@@ -151,6 +154,10 @@ pub(crate) fn restore(
                 family.insert(Family::new(plan, cgroup, externals, why)?)
             }
         };
+        if record.kind == Kind::Known(Type::Hole) {
+            family.hole(&record, why)?;
+            continue;
+        }
         let frame = Frame::new(&record, &header, family, why)?;
         frame.fill(&mut reader, why)?;
     }
@@ -196,34 +203,29 @@ impl Frame {
     fn new(
         record: &Record<'_>,
         header: &image::Header,
-        family: &Family,
+        family: &mut Family,
         why: &mut Why,
     ) -> Result<Self> {
         let frame = record.frame(header).map_err(|fault| {
             why.say(format_args!("{fault}"));
             EBADMSG
         })?;
-        let plan = &family.restore.plan;
-        let to = match (frame.memory, plan.memory(frame.object)) {
+        let restore = family.restore.clone();
+        let to = match (frame.memory, restore.plan.memory(frame.object)) {
             (Memory::Private, Some((_, Object::Mm(mm)))) => {
-                let of = |process: &&Process| process.mm == Some(*mm);
-                let process = plan.processes.iter().find(of).ok_or(EBADMSG)?;
-                let mut threads = plan.threads_of(process);
-                let thread = threads.find(|thread| thread.life.is_some());
-                let task = thread.ok_or(EBADMSG)?.parking.task().ok_or(ESRCH)?;
-                Target::Private(TaskExt::mm(&*task).ok_or(ESRCH)?)
+                Target::Private(family.incomplete(*mm, record.at, why)?)
             }
             (Memory::Shared, Some((index, Object::Shm(size))))
                 if frame.position + frame.bytes <= *size =>
             {
-                Target::Shared(family.restore.file(index)?.into(), *size)
+                Target::Shared(restore.file(index)?.into(), *size)
             }
             // The last page goes on behind the end of the file.
             (Memory::Shared, Some((index, Object::Deleted(_, state))))
                 if (frame.position + frame.bytes - 1) >> PAGE_SHIFT
                     < state.size.div_ceil(1 << PAGE_SHIFT) =>
             {
-                Target::Shared(family.restore.file(index)?.into(), state.size)
+                Target::Shared(restore.file(index)?.into(), state.size)
             }
             _ => {
                 why.say(fmt!("byte {}: memory of no object", record.at));
@@ -315,7 +317,11 @@ fn open(plan: &Plan, externals: &Externals, why: &mut Why) -> Result<KVVec<Optio
                 }
             },
             Object::Shm(size) => Some(ffi::shmem(*size)?),
-            Object::Mm(_) | Object::Files(_) | Object::Fs(_) | Object::Cred(..) => None,
+            Object::Mm(_)
+            | Object::Files(_)
+            | Object::Fs(_)
+            | Object::Cred(..)
+            | Object::Filter(_) => None,
         };
         files.push(file, GFP_KERNEL)?;
     }
@@ -325,16 +331,19 @@ fn open(plan: &Plan, externals: &Externals, why: &mut Why) -> Result<KVVec<Optio
 /// The new tasks, which end when this is dropped, unless they were let go.
 struct Family {
     restore: Arc<Restore>,
+    /// How many of the processes have their address spaces.
+    begun: usize,
     gone: bool,
 }
 
 impl Family {
-    /// Opens all files, makes all tasks, and waits until they have rebuilt themselves.
+    /// Opens all files, and makes the first task, which makes the others.
     fn new(plan: Plan, cgroup: i32, externals: &Externals, why: &mut Why) -> Result<Self> {
         plan.finish(why)?;
         let files = open(&plan, externals, why)?;
         let family = Self {
             restore: Arc::new(Restore { plan, files }, GFP_KERNEL)?,
+            begun: 0,
             gone: false,
         };
         let plan = &family.restore.plan;
@@ -344,7 +353,12 @@ impl Family {
             index: 0,
         };
         let spawned = ffi::undisturbed(|| {
-            let shares = Shares::default();
+            let process = plan.processes.first();
+            let is_init = |process: &Process| process.state.flags & ffi::PROCESS_INIT != 0;
+            let shares = Shares {
+                init: process.is_some_and(is_init),
+                ..Shares::default()
+            };
             first
                 .parking
                 .spawn(rebuild, first.tid, Some(cgroup), shares)
@@ -353,14 +367,93 @@ impl Family {
             why.say(fmt!("pid {} cannot be made: {error:?}", first.tid));
             return Err(error);
         }
-        for thread in &plan.threads {
+        Ok(family)
+    }
+
+    /// The address space that a process makes, when it is there.
+    fn mm_of(&self, process: usize, why: &mut Why) -> Result<ARef<MmWithUser>> {
+        let plan = &self.restore.plan;
+        let process = plan.processes.get(process).ok_or(EINVAL)?;
+        let first = plan.threads_of(process).next().ok_or(EINVAL)?;
+        first.parking.mm().inspect_err(|error| {
+            why.say(fmt!("pid {} cannot be rebuilt: {error:?}", first.tid));
+        })
+    }
+
+    /// Has the processes up to the number `end` make their address spaces, and their children,
+    /// before anybody waits for those. What their memory is copied from is complete by then.
+    fn begin(&mut self, end: usize, why: &mut Why) -> Result {
+        let restore = self.restore.clone();
+        let plan = &restore.plan;
+        for (index, process) in plan.processes.iter().enumerate().take(end).skip(self.begun) {
+            let mm = process.mm.and_then(|mm| plan.mms.get(mm));
+            let made = mm.filter(|mm| mm.owner == Some(index));
+            let origin = made.and_then(|mm| plan.mms.get(mm.origin?)?.owner);
+            if let (Some(origin), Some(first)) = (origin, plan.threads_of(process).next()) {
+                first.parking.tell(&*self.mm_of(origin, why)?);
+            }
+            if mm.is_some() {
+                self.mm_of(index, why)?;
+            }
+            self.begun = index + 1;
+        }
+        Ok(())
+    }
+
+    /// An address space that gets pages, or holes.
+    fn incomplete(&mut self, mm: usize, at: u64, why: &mut Why) -> Result<ARef<MmWithUser>> {
+        let restore = self.restore.clone();
+        let mms = &restore.plan.mms;
+        let owner = mms.get(mm).and_then(|mm| mm.owner).ok_or(EINVAL)?;
+        self.begin(owner + 1, why)?;
+        let begun = |other: &plan::Mm| other.owner.is_some_and(|owner| owner < self.begun);
+        if mms
+            .iter()
+            .any(|other| other.origin == Some(mm) && begun(other))
+        {
+            why.say(fmt!("byte {at}: memory that was copied already"));
+            return Err(EBADMSG);
+        }
+        self.mm_of(owner, why)
+    }
+
+    /// Leaves out what an address space does not have of its origin.
+    fn hole(&mut self, record: &Record<'_>, why: &mut Why) -> Result {
+        let hole: image::Hole = record.body().map_err(|fault| {
+            why.say(format_args!("{fault}"));
+            EBADMSG
+        })?;
+        let (start, end, at) = (hole.start.get(), hole.end.get(), record.at);
+        let restore = self.restore.clone();
+        let mm = match restore.plan.memory(hole.object) {
+            Some((_, Object::Mm(mm))) if hole.reserved.get() == 0 => *mm,
+            _ => {
+                why.say(fmt!("byte {at}: a hole in no address space"));
+                return Err(EBADMSG);
+            }
+        };
+        let inherited = restore.plan.mms.get(mm).ok_or(EINVAL)?;
+        let whole = plan::aligned(start) && plan::aligned(end);
+        if !whole || start >= end || !inherited.inherited_of((start, end)).eq([(start, end)]) {
+            why.say(fmt!("byte {at}: a hole where nothing was copied"));
+            return Err(EBADMSG);
+        }
+        let mm = self.incomplete(mm, at, why)?;
+        mm.drop_pages(start, end).inspect_err(|error| {
+            why.say(fmt!("memory at {start:#x} cannot be left out: {error:?}"));
+        })
+    }
+
+    /// Waits until all tasks have rebuilt themselves.
+    fn settle(&mut self, why: &mut Why) -> Result {
+        self.begin(usize::MAX, why)?;
+        for thread in &self.restore.plan.threads {
             if let Err(error) = thread.parking.wait() {
                 why.say(fmt!("pid {} cannot be rebuilt: {error:?}", thread.tid));
                 return Err(error);
             }
         }
-        family.group(why)?;
-        Ok(family)
+        self.group(why)
     }
 
     /// Puts the processes into their process groups and sessions.
@@ -392,6 +485,7 @@ impl Family {
 
     /// Gives the threads their registers, and lets them run into the freezer.
     fn release(mut self, target: Cgroup, why: &mut Why) -> Result<(Container, i32)> {
+        self.settle(why)?;
         let plan = &self.restore.plan;
         for thread in &plan.threads {
             let Some(life) = &thread.life else {
@@ -445,7 +539,10 @@ impl Family {
                 thread.parking.release();
             }
         }
-        let first = plan.threads.first().map_or(0, |thread| thread.tid);
+        let first = plan
+            .threads
+            .first()
+            .map_or(0, |thread| thread.parking.number());
         ffi::undisturbed(|| container.wait(PATIENCE))?;
         stops.finish();
         self.gone = true;

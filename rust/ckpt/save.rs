@@ -33,7 +33,10 @@ use kernel::{
     fs::File,
     mm::MmWithUser,
     prelude::*,
-    sync::aref::ARef,
+    sync::{
+        aref::ARef,
+        Arc, //
+    },
     task::Task, //
 };
 use zerocopy::FromZeros as _;
@@ -43,15 +46,8 @@ const SCRATCH: usize = 32 << 10;
 
 /// Memory whose content is to be saved.
 pub(crate) enum Memory {
-    /// What is private in an address space, in these ranges of addresses.
-    Private {
-        /// The address space.
-        mm: ARef<MmWithUser>,
-        /// Its object.
-        object: ObjectId,
-        /// The first address of each mapping, and the one behind its last.
-        ranges: KVec<(u64, u64)>,
-    },
+    /// What is private in an address space.
+    Private(Private),
     /// All of shared memory, or of a deleted file.
     Shared {
         /// What to read it from; its position is moved.
@@ -59,6 +55,38 @@ pub(crate) enum Memory {
         /// Its object.
         object: ObjectId,
     },
+}
+
+/// What is private in an address space.
+pub(crate) struct Private {
+    /// The address space.
+    pub(crate) mm: ARef<MmWithUser>,
+    /// Its object.
+    pub(crate) object: ObjectId,
+    /// Where it is.
+    pub(crate) ranges: KVVec<Range>,
+    /// What it was copied from, by the place in the list of all memory.
+    pub(crate) origin: Option<usize>,
+}
+
+/// Addresses within one mapping.
+pub(crate) struct Range {
+    /// The first one.
+    pub(crate) start: u64,
+    /// The one behind the last.
+    pub(crate) end: u64,
+    /// Whether the origin maps the same there.
+    pub(crate) inherited: bool,
+}
+
+impl Memory {
+    /// The address space.
+    pub(crate) fn mm(&self) -> Option<&MmWithUser> {
+        match self {
+            Self::Private(private) => Some(&private.mm),
+            Self::Shared { .. } => None,
+        }
+    }
 }
 
 /// What was saved so far.
@@ -76,17 +104,21 @@ pub(crate) struct Saved {
 /// # Errors
 ///
 /// `ENOMEM`, and `EAGAIN` if one of them has gone meanwhile.
-pub(crate) fn save(tree: &Tree, open: &Open<'_>) -> Result<Saved> {
+pub(crate) fn save(tree: &Tree, open: &Open<'_>, note: &[u8]) -> Result<Saved> {
     let mut save = Save {
         saved: Saved::new()?,
         open,
         known: KVec::new(),
+        spaces: KVec::new(),
         scratch: KVVec::from_elem(0, SCRATCH, GFP_KERNEL)?,
     };
     save.saved
         .put(&image::Release {}, &[ffi::release().as_bytes()])?;
     save.saved
         .put(&image::Identity { uuid: ffi::uuid() }, &[])?;
+    if !note.is_empty() {
+        save.saved.put(&image::Note {}, &[note])?;
+    }
     let clocks = tree.iter().find_map(Process::thread).ok_or(ESRCH)?.clocks();
     // CAST: Clocks start at zero.
     let body = image::Clocks {
@@ -122,7 +154,7 @@ impl Saved {
     pub(crate) fn detach(&mut self) -> Result {
         for memory in &mut self.memory {
             match memory {
-                Memory::Private { mm, .. } => *mm = mm.snapshot()?,
+                Memory::Private(private) => private.mm = private.mm.snapshot()?,
                 Memory::Shared { file, .. } => *file = copy(file)?,
             }
         }
@@ -141,6 +173,19 @@ impl Saved {
     }
 }
 
+/// Adds addresses of a mapping, unless there are none.
+fn add_range(ranges: &mut KVVec<Range>, start: u64, end: u64, inherited: bool) -> Result {
+    let range = Range {
+        start,
+        end,
+        inherited,
+    };
+    if start < end {
+        ranges.push(range, GFP_KERNEL)?;
+    }
+    Ok(())
+}
+
 /// Copies shared memory, or a file.
 fn copy(file: &File) -> Result<ARef<File>> {
     // CAST: A small constant.
@@ -154,12 +199,39 @@ fn copy(file: &File) -> Result<ARef<File>> {
     Ok(copy)
 }
 
+/// An address space that was saved.
+struct Space {
+    id: ObjectId,
+    /// Its mappings, each with the family of its private pages.
+    vmas: KVVec<(plan::Vma, u64)>,
+    /// Its place in the list of all memory.
+    memory: usize,
+}
+
+impl Space {
+    /// Where a mapping of a copy has the same private pages, unless one of them was written to.
+    fn common<'a>(&'a self, vma: &'a plan::Vma, of: u64) -> impl Iterator<Item = (u64, u64)> + 'a {
+        let first = self
+            .vmas
+            .partition_point(|(other, _)| other.end <= vma.start);
+        let behind = move |(other, _): &&(plan::Vma, u64)| other.start < vma.end;
+        let vmas = self.vmas.get(first..).unwrap_or(&[]);
+        let related = move |(_, family): &&(plan::Vma, u64)| of != 0 && *family == of;
+        vmas.iter()
+            .take_while(behind)
+            .filter(related)
+            .filter_map(|(other, _)| vma.common(other))
+    }
+}
+
 struct Save<'a> {
     saved: Saved,
     /// What is not saved.
     open: &'a Open<'a>,
     /// What tells each object from all others, by ascending number.
     known: KVec<usize>,
+    /// The address spaces of the processes so far; none of those that have ended.
+    spaces: KVec<Option<Arc<Space>>>,
     scratch: KVVec<u8>,
 }
 
@@ -291,14 +363,21 @@ impl Save<'_> {
         Ok(id)
     }
 
-    fn mm(&mut self, mm: ARef<MmWithUser>) -> Result<ObjectId> {
+    /// The address space of the next process, whose parent has `origin`.
+    fn mm(&mut self, mm: ARef<MmWithUser>, origin: Option<Arc<Space>>) -> Result<Arc<Space>> {
+        let key = MmExt::raw(&*mm) as usize;
+        if let (Some(origin), Some(id)) = (&origin, self.find(key)) {
+            if origin.id == id {
+                return Ok(origin.clone());
+            }
+        }
         // What the records of the mappings refer to comes first.
         let exe = match mm.exe() {
             Some(exe) => self.file(&exe)?,
             None => ObjectId::NONE,
         };
-        let mut vmas = KVVec::new();
-        let mut ranges = KVec::new();
+        let mut vmas: KVVec<(plan::Vma, u64)> = KVVec::new();
+        let mut ranges = KVVec::new();
         let mut guards = KVVec::new();
         let mut from = 0;
         while let Some((vma, _)) = mm.vma(from)? {
@@ -308,26 +387,37 @@ impl Save<'_> {
                 Some(file) => self.shm(file)?,
                 None => ObjectId::NONE,
             };
-            if vma.is_private() {
-                ranges.push((vma.start, vma.end), GFP_KERNEL)?;
-            }
-            let body = image::Vma {
-                object,
-                kind: vma.kind.into(),
-                flags: vma.flags.into(),
-                reserved: 0.into(),
-                start: vma.start.into(),
-                end: vma.end.into(),
-                offset: vma.offset.into(),
-            };
             let mut at = vma.start;
             while let Some(start) = mm.guard(&vma, &mut at)? {
-                guards.push((vmas.len(), start, at), GFP_KERNEL)?;
+                guards.push((vma.start, start, at), GFP_KERNEL)?;
             }
-            vmas.push((body, vma.name), GFP_KERNEL)?;
+            let is_private = vma.is_private();
+            let family = vma.family;
+            let vma = plan::Vma {
+                start: vma.start,
+                end: vma.end,
+                offset: vma.offset,
+                kind: vma.kind,
+                flags: vma.flags,
+                // CAST: Memory ends before that.
+                object: object.number().checked_sub(1).map(|index| index as usize),
+                name: vma.name,
+            };
+            let mut at = vma.start;
+            for (start, end) in origin.iter().flat_map(|origin| origin.common(&vma, family)) {
+                add_range(&mut ranges, at, start, false)?;
+                add_range(&mut ranges, start, end, true)?;
+                at = end;
+            }
+            if is_private {
+                add_range(&mut ranges, at, vma.end, false)?;
+            }
+            vmas.push((vma, family), GFP_KERNEL)?;
         }
+        let inherits = ranges.iter().any(|range: &Range| range.inherited);
+        let origin = origin.filter(|_| inherits);
 
-        let (id, _) = self.object(MmExt::raw(&*mm) as usize)?;
+        let (id, _) = self.object(key)?;
         let layout = mm.layout();
         let body = image::Mm {
             id,
@@ -346,29 +436,53 @@ impl Save<'_> {
             mmap_base: layout.mmap_base.into(),
             vdso: layout.vdso.into(),
             vdso_crc: layout.vdso_crc.into(),
-            reserved: 0.into(),
+            origin: origin.as_ref().map_or(ObjectId::NONE, |origin| origin.id),
         };
         let size = mm.auxv(&mut self.scratch);
         let auxv = self.scratch.get(..size).ok_or(E2BIG)?;
         self.saved.put(&body, &[auxv])?;
         let mut guards = guards.iter().peekable();
-        for (index, (vma, name)) in vmas.iter().enumerate() {
-            self.saved.put(vma, &[name.as_bytes()])?;
-            while let Some((_, start, end)) = guards.next_if(|(of, ..)| *of == index) {
+        let mut inherited = ranges.iter().filter(|range| range.inherited).peekable();
+        for (vma, _) in &vmas {
+            let body = image::Vma {
+                // CAST: There are few objects.
+                object: vma
+                    .object
+                    .map_or(ObjectId::NONE, |index| ObjectId::new(index as u32 + 1)),
+                kind: vma.kind.into(),
+                flags: vma.flags.into(),
+                reserved: 0.into(),
+                start: vma.start.into(),
+                end: vma.end.into(),
+                offset: vma.offset.into(),
+            };
+            self.saved.put(&body, &[vma.name.as_bytes()])?;
+            while let Some((_, start, end)) = guards.next_if(|(of, ..)| *of == vma.start) {
                 let body = image::Guard {
                     start: (*start).into(),
                     end: (*end).into(),
                 };
                 self.saved.put(&body, &[])?;
             }
+            while let Some(range) = inherited.next_if(|range| range.start < vma.end) {
+                let body = image::Inherited {
+                    start: range.start.into(),
+                    end: range.end.into(),
+                };
+                self.saved.put(&body, &[])?;
+            }
         }
-        let memory = Memory::Private {
+        let memory = self.saved.memory.len();
+        let private = Private {
             mm,
             object: id,
             ranges,
+            origin: origin.map(|origin| origin.memory),
         };
-        self.saved.memory.push(memory, GFP_KERNEL)?;
-        Ok(id)
+        self.saved
+            .memory
+            .push(Memory::Private(private), GFP_KERNEL)?;
+        Ok(Arc::new(Space { id, vmas, memory }, GFP_KERNEL)?)
     }
 
     /// The table of open files of a thread.
@@ -448,15 +562,51 @@ impl Save<'_> {
         Ok(id)
     }
 
+    /// The filters of a thread, the oldest first; the newest one, if there is any.
+    fn filters(&mut self, task: &Task) -> Result<ObjectId> {
+        let mut newest = ObjectId::NONE;
+        if task.seccomp() != ffi::SECCOMP_FILTER {
+            return Ok(newest);
+        }
+        for nr in 0.. {
+            let filter = match task.seccomp_filter(nr, &mut self.scratch) {
+                Err(error) if error == ENOENT => break,
+                filter => filter?,
+            };
+            // CAST: An address.
+            let (id, new) = self.object(filter.key as usize)?;
+            if new {
+                let body = image::Filter {
+                    id,
+                    older: newest,
+                    flags: filter.flags.into(),
+                    reserved: 0.into(),
+                };
+                // CAST: At most `FILTER`.
+                let insns = self.scratch.get(..filter.size as usize).ok_or(E2BIG)?;
+                self.saved.put(&body, &[insns])?;
+            }
+            newest = id;
+        }
+        Ok(newest)
+    }
+
     fn process(&mut self, process: &Process, number: u32) -> Result {
-        let mm = match process.thread() {
-            Some(thread) => self.mm(TaskExt::mm(thread).ok_or(EAGAIN)?)?,
-            None => ObjectId::NONE,
+        let space = match process.thread() {
+            Some(thread) => {
+                let parent = process.parent.and_then(|parent| self.spaces.get(parent));
+                let origin = parent.cloned().flatten();
+                Some(self.mm(TaskExt::mm(thread).ok_or(EAGAIN)?, origin)?)
+            }
+            None => None,
         };
+        let mm = space.as_ref().map_or(ObjectId::NONE, |space| space.id);
+        self.spaces.push(space, GFP_KERNEL)?;
         for thread in &process.threads {
             self.files(thread)?;
             self.fs(thread)?;
             self.cred(thread)?;
+            self.filters(thread)?;
         }
         let state = &process.state;
         // CAST: There are few processes.
@@ -591,6 +741,8 @@ impl Save<'_> {
             // CAST: As above.
             restart_left: (restart.left as u64).into(),
             restart_clock: restart.clock.into(),
+            seccomp: task.seccomp().into(),
+            filter: self.filters(task)?,
         };
         let size = task.affinity(&mut self.scratch);
         let affinity = self.scratch.get(..size).ok_or(E2BIG)?;

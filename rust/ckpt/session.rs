@@ -74,6 +74,7 @@ const ATTACH: u32 = _IOW::<i32>(MAGIC, 7);
 const WRITE: u32 = _IOWR::<uapi::ckpt_write>(MAGIC, 8);
 const EXTERNAL: u32 = _IOW::<uapi::ckpt_external>(MAGIC, 9);
 const SNAPSHOT: u32 = _IOW::<uapi::ckpt_suspend>(MAGIC, 10);
+const NOTE: u32 = _IOW::<uapi::ckpt_note>(MAGIC, 11);
 
 /// Why an image ends early, or does not begin.
 const KILLED: &str = "a process was killed while it was saved";
@@ -92,6 +93,8 @@ unsafe impl FromBytes for Arg<uapi::ckpt_why> {}
 unsafe impl FromBytes for Arg<uapi::ckpt_write> {}
 // SAFETY: As above.
 unsafe impl FromBytes for Arg<uapi::ckpt_external> {}
+// SAFETY: As above.
+unsafe impl FromBytes for Arg<uapi::ckpt_note> {}
 // SAFETY: The structures of the UAPI have no padding.
 unsafe impl AsBytes for Arg<uapi::ckpt_restore> {}
 // SAFETY: As above.
@@ -132,6 +135,8 @@ enum State {
 struct Work {
     state: State,
     externals: Externals,
+    /// What the next images say besides.
+    note: KVec<u8>,
     why: Why,
 }
 
@@ -167,6 +172,7 @@ impl MiscDevice for Session {
         let work = Work {
             state: State::Idle,
             externals: Externals::new(),
+            note: KVec::new(),
             why: Why::new(),
         };
         KBox::pin_init(
@@ -213,6 +219,7 @@ impl MiscDevice for Session {
                 WRITE => work.write(arg),
                 EXTERNAL => work.external(&get(arg)?),
                 SNAPSHOT => work.snapshot(&get(arg)?),
+                NOTE => work.note(&get(arg)?),
                 _ => Err(ENOTTY),
             }
         })?;
@@ -266,7 +273,7 @@ fn promise(flags: u32) -> Result<Option<Promise>> {
 /// Saves the metadata of a container, and returns its tasks, too.
 fn save(
     container: &Container,
-    externals: &Externals,
+    (externals, note): (&Externals, &[u8]),
     when: When,
     why: &mut Why,
 ) -> Result<(Saved, KVec<ARef<Task>>)> {
@@ -274,7 +281,7 @@ fn save(
     let tree = Tree::new(&tasks, why)?;
     let open = externals.open(&tasks, why)?;
     refuse::check(container.cgroup(), &tree, &open, when, why)?;
-    Ok((save::save(&tree, &open)?, tasks))
+    Ok((save::save(&tree, &open, note)?, tasks))
 }
 
 impl Work {
@@ -316,7 +323,8 @@ impl Work {
             self.state = State::Suspended(container);
         }
         let container = self.state.container()?;
-        let (saved, tasks) = save(container, &self.externals, When::Frozen, &mut self.why)?;
+        let with = (&self.externals, &*self.note);
+        let (saved, tasks) = save(container, with, When::Frozen, &mut self.why)?;
         let stream = Stream::new(saved, tasks)?;
         if let Some(container) = self.state.take() {
             self.state = State::Dumping(container, stream);
@@ -330,7 +338,8 @@ impl Work {
         }
         self.state.must_be_idle()?;
         let container = Container::freeze(Cgroup::from_fd(args.cgroup)?, args.timeout)?;
-        let (mut saved, tasks) = save(&container, &self.externals, When::Snapshot, &mut self.why)?;
+        let with = (&self.externals, &*self.note);
+        let (mut saved, tasks) = save(&container, with, When::Snapshot, &mut self.why)?;
         saved.detach()?;
         if tasks.iter().any(|task| task.is_killed()) {
             self.why.say(fmt!("{KILLED}"));
@@ -403,6 +412,18 @@ impl Work {
         // CAST: It is short.
         UserSlice::new(address, args.length as usize).read_all(&mut name, GFP_KERNEL)?;
         self.externals.add(name, what)
+    }
+
+    fn note(&mut self, args: &uapi::ckpt_note) -> Result {
+        if args.flags != 0 || args.length > uapi::CKPT_NOTE_MAX {
+            return Err(EINVAL);
+        }
+        let address = UserPtr::from_addr(usize::try_from(args.text)?);
+        let mut note = KVec::new();
+        // CAST: It is short.
+        UserSlice::new(address, args.length as usize).read_all(&mut note, GFP_KERNEL)?;
+        self.note = note;
+        Ok(())
     }
 
     fn explain(&self, arg: usize) -> Result {

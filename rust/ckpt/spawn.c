@@ -7,6 +7,7 @@
 
 #include <linux/completion.h>
 #include <linux/rseq.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/task_work.h>
@@ -37,11 +38,17 @@ static void park(struct callback_head *work)
 static int begin(void *data)
 {
 	struct ckpt_parking *parking = data;
+	int ret = 0;
 
+	/* The parent waits for that: who runs out of memory must not be ended with it. */
+	if (parking->renews)
+		ret = ckpt_mm_renew();
 	/* Until the parent has written what it knows. */
 	wait_for_completion(&parking->begun);
 
-	parking->result = ckpt_rebuild(parking->arg);
+	parking->result = ret ?: ckpt_rebuild(parking->arg);
+	/* One that could not be rebuilt has none. */
+	complete_all(&parking->mapped);
 	init_task_work(&parking->work, park);
 	if (!parking->result && !parking->ends)
 		parking->result = task_work_add(current, &parking->work, TWA_RESUME);
@@ -79,8 +86,10 @@ void ckpt_parking_init(struct ckpt_parking *parking)
 {
 	memset(parking, 0, sizeof(*parking));
 	init_completion(&parking->begun);
+	init_completion(&parking->mapped);
 	init_completion(&parking->parked);
 	init_completion(&parking->released);
+	init_completion(&parking->told);
 }
 
 /* The task ends by itself when it has made its children and its other threads. */
@@ -94,12 +103,16 @@ void ckpt_parking_destroy(struct ckpt_parking *parking)
 {
 	if (parking->task)
 		put_task_struct(parking->task);
+	if (parking->mm)
+		mmput(parking->mm);
+	if (parking->origin)
+		mmput(parking->origin);
 }
 
 /*
  * Make a child or a thread of the current task, which calls ckpt_rebuild(@arg), and in the end
- * ckpt_forget(@arg). It begins with the address space of its parent, which a child must replace,
- * and without anybody to tell of its death.
+ * ckpt_forget(@arg). It begins with an empty address space, or with that of its parent, and without
+ * anybody to tell of its death.
  */
 int ckpt_spawn(struct ckpt_parking *parking, void *arg, int pid, int cgroup,
 	       u32 flags)
@@ -122,6 +135,11 @@ int ckpt_spawn(struct ckpt_parking *parking, void *arg, int pid, int cgroup,
 		args.flags |= CLONE_FS;
 	if (flags & CKPT_SPAWN_SIBLING)
 		args.flags |= CLONE_PARENT;
+	if (flags & CKPT_SPAWN_INIT)
+		args.flags |= CLONE_NEWPID;
+	parking->renews = !(flags & (CKPT_SPAWN_THREAD | CKPT_SPAWN_MEMORY));
+	if (parking->renews)
+		args.flags |= CLONE_VFORK;
 	if (cgroup >= 0) {
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = cgroup;
@@ -138,6 +156,43 @@ int ckpt_spawn(struct ckpt_parking *parking, void *arg, int pid, int cgroup,
 	parking->pid = ret;
 	complete(&parking->begun);
 	return 0;
+}
+
+/* The address space of the current task is as it should be, but for what is in its pages. */
+void ckpt_parking_mapped(struct ckpt_parking *parking)
+{
+	mmget(current->mm);
+	parking->mm = current->mm;
+	complete_all(&parking->mapped);
+}
+
+/* Wait for that address space; return it with a reference. */
+struct mm_struct *ckpt_parking_mm(struct ckpt_parking *parking)
+{
+	int ret = wait_for_completion_killable(&parking->mapped);
+
+	if (ret)
+		return ERR_PTR(ret);
+	if (!parking->mm)
+		return ERR_PTR(parking->result ?: -ESRCH);
+	mmget(parking->mm);
+	return parking->mm;
+}
+
+/* The pages of @origin, which the task will share, are complete. */
+void ckpt_parking_tell(struct ckpt_parking *parking, struct mm_struct *origin)
+{
+	mmget(origin);
+	parking->origin = origin;
+	complete_all(&parking->told);
+}
+
+/* Wait for that, as the task itself; return the origin. */
+struct mm_struct *ckpt_parking_origin(struct ckpt_parking *parking)
+{
+	int ret = wait_for_completion_killable(&parking->told);
+
+	return ret ? ERR_PTR(ret) : parking->origin;
 }
 
 /* Wait until the task is parked, or has ended; return what became of it. */

@@ -5,6 +5,7 @@
 use crate::{
     ffi::{
         self,
+        Found,
         Pages,
         TaskExt as _, //
     },
@@ -200,38 +201,56 @@ impl Stream {
             return Err(ESRCH);
         }
         while let Some(memory) = self.memory.get(self.piece) {
-            let (found, kind, object) = match memory {
-                Memory::Private { mm, object, ranges } => match ranges.get(self.range) {
-                    Some(&(start, end)) => {
-                        self.from = self.from.max(start);
-                        let found = self.pages.scan(mm, &mut self.from, end)?;
-                        if !found {
+            let next = match memory {
+                Memory::Private(private) => match private.ranges.get(self.range) {
+                    Some(range) => {
+                        self.from = self.from.max(range.start);
+                        let origin = private.origin.filter(|_| range.inherited);
+                        let origin = origin.and_then(|origin| self.memory.get(origin));
+                        let (mm, origin) = (&private.mm, origin.and_then(Memory::mm));
+                        let found = self.pages.scan(mm, origin, &mut self.from, range.end)?;
+                        let Some(found) = found else {
                             self.range += 1;
                             continue;
-                        }
-                        (true, image::Memory::Private, *object)
+                        };
+                        Some((found, image::Memory::Private, private.object))
                     }
-                    None => (false, image::Memory::Private, *object),
+                    None => None,
                 },
                 Memory::Shared { file, object } => {
                     let found = self.pages.file(file, &mut self.from)?;
-                    (found, image::Memory::Shared, *object)
+                    found.then_some((Found::Pages, image::Memory::Shared, *object))
                 }
             };
-            if !found {
+            let Some((found, memory, object)) = next else {
                 self.piece += 1;
                 (self.range, self.from) = (0, 0);
                 continue;
-            }
-            let frame = Frame {
-                memory: kind,
-                object,
-                position: self.pages.position(),
-                // CAST: At most a run.
-                bytes: self.pages.bytes() as u64,
             };
+            let position = self.pages.position();
             let mut room = [0; ROOM];
-            let size = writer.frame(&frame, 0, &mut room).map_err(|_| EINVAL)?;
+            let size = match found {
+                Found::Pages => {
+                    let frame = Frame {
+                        memory,
+                        object,
+                        position,
+                        // CAST: At most a run.
+                        bytes: self.pages.bytes() as u64,
+                    };
+                    writer.frame(&frame, 0, &mut room)
+                }
+                Found::Hole(bytes) => {
+                    let hole = image::Hole {
+                        object,
+                        reserved: 0.into(),
+                        start: position.into(),
+                        end: (position + bytes).into(),
+                    };
+                    writer.put(&hole, &[], &mut room)
+                }
+            };
+            let size = size.map_err(|_| EINVAL)?;
             Self::set(&mut self.bytes, &mut self.read, &room, size)?;
             self.copied = 0;
             return Ok(true);

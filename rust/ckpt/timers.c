@@ -96,7 +96,8 @@ static void describe(struct k_itimer *timer, struct ckpt_timer *into)
 		.clock = timer->it_clock,
 		.notify = timer->it_sigev_notify,
 		.signal = info->si_signo,
-		.thread = timer->it_pid_type == PIDTYPE_PID ? pid_vnr(timer->it_pid) : 0,
+		.thread = timer->it_pid_type == PIDTYPE_PID ?
+			pid_nr_ns(timer->it_pid, ns_of_pid(timer->it_pid)) : 0,
 		.flags = list_empty(&timer->sigq.list) ? 0 : CKPT_TIMER_QUEUED,
 		.value = (unsigned long)info->si_value.sival_ptr,
 		.left = timespec64_to_ns(&setting.it_value),

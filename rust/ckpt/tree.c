@@ -24,10 +24,22 @@ struct task_struct *ckpt_task_leader(struct task_struct *task)
 	return get_task_struct(pid_alive(task) ? task->group_leader : task);
 }
 
-/* Numbers are those that the caller's namespace has; 0 is a task outside of it. */
+/* Numbers are those that the namespace of the task has; 0 is a task outside of it. */
 s32 ckpt_task_tid(struct task_struct *task)
 {
-	return task_pid_nr_ns(task, task_active_pid_ns(current));
+	return task_pid_nr_ns(task, task_active_pid_ns(task));
+}
+
+/* The number that the caller's namespace has for it. */
+s32 ckpt_task_outer_tid(struct task_struct *task)
+{
+	return task_pid_vnr(task);
+}
+
+/* Whether a task is in the pid namespace of another one, or of the caller. */
+bool ckpt_task_in_pidns(struct task_struct *task, struct task_struct *other)
+{
+	return task_active_pid_ns(task) == task_active_pid_ns(other ?: current);
 }
 
 /* Whether nothing is left of a thread but what it ended with. */
@@ -65,8 +77,8 @@ long ckpt_children(struct task_struct *leader, struct task_struct **children,
 	return nr;
 }
 
-/* How many processes are in a process group, or in a session. */
-long ckpt_members(s32 number, bool session)
+/* How many processes are in a process group, or in a session; @of has the namespace. */
+long ckpt_members(struct task_struct *of, s32 number, bool session)
 {
 	const enum pid_type type = session ? PIDTYPE_SID : PIDTYPE_PGID;
 	struct task_struct *task;
@@ -74,7 +86,7 @@ long ckpt_members(s32 number, bool session)
 	long nr = 0;
 
 	guard(read_lock)(&tasklist_lock);
-	pid = find_vpid(number);
+	pid = find_pid_ns(number, task_active_pid_ns(of));
 	do_each_pid_task(pid, type, task) {
 		nr++;
 	} while_each_pid_task(pid, type, task);
@@ -83,7 +95,7 @@ long ckpt_members(s32 number, bool session)
 
 void ckpt_task_process(struct task_struct *task, struct ckpt_process *process)
 {
-	struct pid_namespace *ns = task_active_pid_ns(current);
+	struct pid_namespace *ns = task_active_pid_ns(task);
 	const struct signal_struct *signal = task->signal;
 	struct task_struct *thread;
 
@@ -98,6 +110,8 @@ void ckpt_task_process(struct task_struct *task, struct ckpt_process *process)
 		process->flags |= CKPT_PROCESS_SUBREAPER;
 	if (signal->flags & SIGNAL_STOP_CONTINUED)
 		process->flags |= CKPT_PROCESS_CONTINUED;
+	if (process->pid == 1 && ns != task_active_pid_ns(current))
+		process->flags |= CKPT_PROCESS_INIT;
 
 	guard(rcu)();
 	if (pid_alive(task))
@@ -151,12 +165,12 @@ struct pid *ckpt_pid_of(struct task_struct *task)
 	return task_pid(task);
 }
 
-/* The number of a process that is gone, and whose group or session is still there. */
-struct pid *ckpt_pid_new(s32 number)
+/* The number of a process that is gone, and whose group or session @member will be in. */
+struct pid *ckpt_pid_new(struct task_struct *member, s32 number)
 {
 	pid_t nr = number;
 
-	return alloc_pid(task_active_pid_ns(current), &nr, 1);
+	return alloc_pid(task_active_pid_ns(member), &nr, 1);
 }
 
 /* Nobody has got it. */

@@ -51,24 +51,26 @@ impl Tree {
     /// `EOPNOTSUPP` if the caller's namespace has no number for one of them, `E2BIG` if there are
     /// more than an image can have, `ENOMEM`, and `EAGAIN` if they become more or less meanwhile.
     pub(crate) fn new(tasks: &[ARef<Task>], why: &mut Why) -> Result<Self> {
-        if tasks.iter().any(|task| task.tid() == 0) {
-            why.say(fmt!("a process of another pid namespace"));
+        let same = |first: &ARef<Task>| tasks.iter().all(|task| task.has_pidns_of(first));
+        if !tasks.first().is_none_or(same) {
+            why.say(fmt!("processes of several pid namespaces"));
             return Err(EOPNOTSUPP);
         }
         let mut processes = living(tasks)?;
         let living = processes.len();
         let number = |process: &Process| process.state.pid;
         for index in 0..living {
-            let children = processes.get(index).ok_or(EINVAL)?.leader.children()?;
-            for child in children {
+            let leader = processes.get(index).ok_or(EINVAL)?.leader.clone();
+            for child in leader.children()? {
                 let pid = child.tid();
-                if processes
-                    .get(..living)
-                    .is_some_and(|living| living.binary_search_by_key(&pid, number).is_ok())
-                {
+                // Numbers of another namespace say nothing here.
+                let within = child.has_pidns_of(&leader);
+                let known = processes.get(..living).filter(|_| within);
+                if known.is_some_and(|known| known.binary_search_by_key(&pid, number).is_ok()) {
                     continue;
                 }
-                if child.has_ended() && child.leader().as_ptr() == child.as_ptr() {
+                let leads = child.leader().as_ptr() == child.as_ptr();
+                if within && child.has_ended() && leads {
                     processes.push(Process::new(child, KVec::new()), GFP_KERNEL)?;
                 } else if let Some(process) = processes.get_mut(index) {
                     process.strays += 1;

@@ -100,7 +100,9 @@ const char *ckpt_arch_refuse(struct task_struct *task)
 		return "32-bit code";
 	if (test_tsk_thread_flag(task, TIF_IO_BITMAP) || thread->iopl_emul)
 		return "access to I/O ports";
-	if (test_tsk_thread_flag(task, TIF_NOTSC))
+	/* Strict seccomp disables it by itself. */
+	if (test_tsk_thread_flag(task, TIF_NOTSC) &&
+	    ckpt_seccomp_mode(task) != SECCOMP_MODE_STRICT)
 		return "a disabled time stamp counter";
 	if (test_tsk_thread_flag(task, TIF_NOCPUID))
 		return "a disabled CPUID";

@@ -186,6 +186,8 @@ types! {
     Release    = 5,      "release",  OPTIONAL,      Text;
     /// Tells this image from all others.
     Identity   = 6,      "identity", OPTIONAL,      None;
+    /// What is said about the image by whoever had it made.
+    Note       = 7,      "note",     OPTIONAL,      Bytes;
     /// Memory, whose content follows.
     Pages      = 16,     "pages",    DATA,          None;
     /// An open file, or one that is mapped.
@@ -208,6 +210,10 @@ types! {
     Pipe       = 25,     "pipe",     0,             None;
     /// A piece of what is in a pipe.
     Piece      = 26,     "piece",    0,             Bytes;
+    /// Addresses whose pages another address space has, too.
+    Inherited  = 27,     "inherited", 0,            None;
+    /// Where an address space has no pages, unlike the one that it was copied from.
+    Hole       = 28,     "hole",     0,             None;
     /// A process.
     Process    = 32,     "process",  0,             None;
     /// What signals do.
@@ -232,6 +238,8 @@ types! {
     Cred       = 42,     "cred",     0,             Bytes;
     /// A POSIX timer.
     Timer      = 43,     "timer",    0,             None;
+    /// A filter of system calls.
+    Filter     = 44,     "filter",   0,             Bytes;
 }
 
 impl Type {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Pages of memory. A frame says by itself where its pages belong, so that frames may come in any
-//! order, from several writers too. A page of zeros is in no frame.
+//! order, from several writers too, but that an address space which others were copied from is
+//! complete before theirs. A page of zeros is in no frame, unless there would be something else.
 
 use zerocopy::little_endian::{
     U32,

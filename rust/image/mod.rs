@@ -73,6 +73,7 @@ pub use limits::{
 pub use note::{
     Abort,
     Identity,
+    Note,
     Release, //
 };
 pub use objects::{
@@ -92,8 +93,11 @@ pub use state::{
     Fd,
     File,
     Files,
+    Filter,
     Fs,
     Guard,
+    Hole,
+    Inherited,
     Itimers,
     Mm,
     Pending,

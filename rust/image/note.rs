@@ -36,6 +36,16 @@ impl Body for Identity {
     const FIRST: usize = 16;
 }
 
+/// What whoever had the image made says about it to whoever restores it; the tail, any bytes.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+pub struct Note {}
+
+impl Body for Note {
+    const TYPE: Type = Type::Note;
+    const FIRST: usize = 0;
+}
+
 /// The image ends here because its writer could not go on; the tail says why.
 ///
 /// Whoever reads a pipe learns the reason, instead of an early end.

@@ -3,7 +3,7 @@
 //! Records of the state of a container: its files, memory and tasks.
 //!
 //! Files, pipes, shared memory objects, address spaces, tables of descriptors, places in the file
-//! system and credentials are objects. The mappings of an address space follow it, and so do the
+//! system, credentials and filters are objects. The mappings of an address space follow it, and so do the
 //! descriptors of a table, what is in a pipe, the threads of a process, and what belongs to a
 //! thread.
 
@@ -169,8 +169,9 @@ record! {
         vdso: U64,
         /// CRC-32C of that code.
         vdso_crc: U32,
-        /// Zero.
-        reserved: U32,
+        /// An earlier address space, which this one was copied from by fork(2); none if no page is
+        /// left that both have.
+        origin: ObjectId,
     }
 }
 
@@ -184,7 +185,8 @@ record! {
         kind: U32,
         /// 1 read, 2 write, 4 execute, 8 grows down, 16 no reserve, 32 not inherited, 64 zeros for
         /// children, 128 not in core dumps, 256 huge pages, 512 no huge pages, 1024 sequential,
-        /// 2048 random, 4096 mergeable, 8192 accounted as writable.
+        /// 2048 random, 4096 mergeable, 8192 accounted as writable, 16384 locked, 32768 only when
+        /// a page comes.
         flags: U32,
         /// Zero.
         reserved: U32,
@@ -200,6 +202,32 @@ record! {
 record! {
     /// Guard pages of the last mapping.
     Guard, 16 {
+        /// The first address.
+        start: U64,
+        /// The address behind the last one.
+        end: U64,
+    }
+}
+
+record! {
+    /// Addresses of the last mapping that the origin of the address space maps alike. The pages
+    /// there are those of the origin, but for what frames and holes say.
+    Inherited, 16 {
+        /// The first address.
+        start: U64,
+        /// The address behind the last one.
+        end: U64,
+    }
+}
+
+record! {
+    /// A range of addresses where an address space has no pages, unlike its origin. Holes are among
+    /// the frames of their address space, which come behind all of those of its origin.
+    Hole, 24 {
+        /// The address space.
+        object: ObjectId,
+        /// Zero.
+        reserved: U32,
         /// The first address.
         start: U64,
         /// The address behind the last one.
@@ -293,6 +321,20 @@ record! {
 }
 
 record! {
+    /// A filter of system calls; the tail are its instructions, as seccomp(2) has them.
+    Filter, 16 {
+        /// This object.
+        id: ObjectId,
+        /// The one that was there before it; none if it is the first.
+        older: ObjectId,
+        /// 1: what it forbids is logged.
+        flags: U32,
+        /// Zero.
+        reserved: U32,
+    }
+}
+
+record! {
     /// A process. Its threads follow, the one that has its number first.
     Process, 56 {
         /// Its number in the image, from 1.
@@ -314,7 +356,7 @@ record! {
         /// Its address space; none for one that has ended.
         mm: ObjectId,
         /// 1: adopts orphans, as PR_SET_CHILD_SUBREAPER; 2: goes on after a stop, and its parent
-        /// was not told yet.
+        /// was not told yet; 4: the init of a pid namespace, whose numbers all of them are.
         flags: U32,
         /// The signal that has stopped it; zero if it runs.
         stop: U32,
@@ -394,7 +436,7 @@ record! {
 record! {
     /// A thread of the last process; the tail is a mask of the processors that it may use, the
     /// first in the lowest bit of the first byte, or empty if that is all of them.
-    Thread, 192 {
+    Thread, 200 {
         /// Its thread ID.
         tid: U32,
         /// 1: it has ended, and of the rest only its status and its name count.
@@ -462,6 +504,10 @@ record! {
         /// What remains of its time in ns, a signed number; the largest is for ever. For a futex by
         /// CLOCK_REALTIME the time itself.
         restart_left: U64,
+        /// As PR_GET_SECCOMP: 0 all system calls, 1 four of them, 2 those that filters let pass.
+        seccomp: U32,
+        /// Its newest filter; none without filters.
+        filter: ObjectId,
     }
 }
 

@@ -11,6 +11,7 @@ mod doctor;
 mod emulator;
 mod exit;
 mod faults;
+mod forest;
 mod fuzz;
 mod guest;
 mod kernel;
@@ -137,6 +138,8 @@ enum Command {
     Doctor,
     /// Fails everything that the checkpoint engine asks the kernel for, one thing at a time.
     Faults(faults::Args),
+    /// Saves and restores trees of processes that are drawn by chance.
+    Forest(forest::Args),
     /// Makes the checkpoint engine, or its codec, read hostile images.
     Fuzz(fuzz::Args),
     /// Fetches, configures and builds kernels.
@@ -302,6 +305,10 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Faults(args) => {
             setup::ensure()?;
             return faults::run(args, &global.base()?, global.json);
+        }
+        Command::Forest(args) => {
+            setup::ensure()?;
+            return forest::run(args, &global.base()?, global.json);
         }
         Command::Fuzz(args) => {
             setup::ensure()?;

@@ -2,6 +2,7 @@
 
 //! Directories of cgroup v2.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsRawFd, RawFd};
@@ -123,8 +124,61 @@ impl Cgroup {
     ///
     /// It was removed.
     pub fn processes(&self) -> io::Result<Vec<i32>> {
-        let text = fs::read_to_string(self.path.join("cgroup.procs"))?;
-        Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
+        processes(&self.path)
+    }
+
+    /// Its processes, and those of all cgroups below it.
+    ///
+    /// # Errors
+    ///
+    /// It was removed.
+    pub fn all_processes(&self) -> io::Result<BTreeSet<i32>> {
+        let mut all: BTreeSet<i32> = self.processes()?.into_iter().collect();
+        let mut left = vec![self.path.clone()];
+        while let Some(path) = left.pop() {
+            // What is removed meanwhile has none.
+            for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    // The file of a threaded one cannot be read: its processes are those above it.
+                    all.extend(processes(&entry.path()).unwrap_or_default());
+                    left.push(entry.path());
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// The cgroup above it.
+    pub fn above(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
+    /// What one of its files says.
+    ///
+    /// # Errors
+    ///
+    /// There is no such file, or it cannot be read.
+    pub fn read(&self, file: &str) -> io::Result<String> {
+        fs::read_to_string(self.path.join(file))
+    }
+
+    /// Writes a line to one of its files.
+    ///
+    /// # Errors
+    ///
+    /// There is no such file, or the kernel does not take it.
+    pub fn write(&self, file: &str, line: &str) -> io::Result<()> {
+        write(&self.path.join(file), line)
+    }
+
+    /// Enables a controller for it, and for all beside it.
+    ///
+    /// # Errors
+    ///
+    /// The cgroup above has no such controller itself, or has processes.
+    pub fn enable(&self, controller: &str) -> io::Result<()> {
+        let control = self.above().join("cgroup.subtree_control");
+        write(&control, &format!("+{controller}"))
     }
 
     /// Whether this process is in it, or below.
@@ -167,15 +221,23 @@ impl Cgroup {
 ///
 /// Either of them is gone, or the cgroup is suspended.
 pub fn enter(cgroup: &Path, pid: i32) -> io::Result<()> {
-    let mut procs = OpenOptions::new()
-        .write(true)
-        .open(cgroup.join("cgroup.procs"))?;
-    procs.write_all(pid.to_string().as_bytes())
+    write(&cgroup.join("cgroup.procs"), &pid.to_string())
+}
+
+/// Writes a line to a file that is there, at once.
+fn write(file: &Path, line: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(file)?;
+    file.write_all(line.as_bytes())
 }
 
 /// This very process.
 pub fn pid_of_me() -> i32 {
     Pid::this().as_raw()
+}
+
+fn processes(path: &Path) -> io::Result<Vec<i32>> {
+    let text = fs::read_to_string(path.join("cgroup.procs"))?;
+    Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
 }
 
 fn resolve(path: &Path) -> Result<PathBuf> {
@@ -202,4 +264,35 @@ pub fn mount_point() -> Result<PathBuf> {
             .into());
     };
     Ok(PathBuf::from(found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Cgroup {
+        /// A directory that stands for one.
+        pub fn sample(path: &Path) -> Self {
+            Self {
+                path: path.to_owned(),
+                directory: File::open(path).unwrap(),
+            }
+        }
+    }
+
+    #[test]
+    fn all_processes_are_also_those_below() {
+        let dir = tempfile::tempdir().unwrap();
+        let below = dir.path().join("a/b");
+        fs::create_dir_all(&below).unwrap();
+        fs::create_dir(dir.path().join("threaded")).unwrap();
+        fs::write(dir.path().join("cgroup.procs"), "7\n").unwrap();
+        fs::write(dir.path().join("a/cgroup.procs"), "").unwrap();
+        fs::write(below.join("cgroup.procs"), "9\n8\n").unwrap();
+        let cgroup = Cgroup::sample(dir.path());
+        assert_eq!(cgroup.processes().unwrap(), [7]);
+        assert_eq!(cgroup.all_processes().unwrap(), BTreeSet::from([7, 8, 9]));
+        drop(dir);
+        assert!(cgroup.all_processes().is_err());
+    }
 }

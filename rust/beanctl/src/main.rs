@@ -86,10 +86,13 @@ mod tests {
         for right in [
             "beanctl ckpt check box",
             "beanctl ckpt check --pid 7 --json",
+            "beanctl ckpt check box --estimate",
+            "beanctl ckpt check --pid 7 --estimate --json",
             "beanctl ckpt dump box -o a --leave-running --timeout 3 --external 1:2=a",
             "beanctl ckpt dump box -o a --snapshot --leave-running",
             "beanctl ckpt dump --pid 7 -o a --snapshot --timeout 3 --external 1:2=a",
             "beanctl ckpt restore - --cgroup box --detach --external a=3 --external b=4",
+            "beanctl ckpt restore image --cgroup box --no-settings --suspended",
             "beanctl ckpt suspend --pid 7",
             "beanctl bc show",
             "beanctl bc show box shop --json --recursive",

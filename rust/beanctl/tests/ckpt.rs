@@ -38,9 +38,9 @@ fn a_good_image_is_right() {
     let output = with_image(&image(Fault::None), &["verify"]);
     assert_eq!(output.status.code(), Some(0));
     let said = text(&output.stdout);
-    assert!(said.starts_with("image is right: 3 processes, "), "{said}");
+    assert!(said.starts_with("image is right: 6 processes, "), "{said}");
     assert!(
-        said.ends_with("24.00 KiB of memory with checksums\n"),
+        said.ends_with("28.00 KiB of memory with checksums\n"),
         "{said}"
     );
 }
@@ -84,7 +84,8 @@ fn people_see_a_tree() {
     assert_eq!(output.status.code(), Some(0));
     let said = text(&output.stdout);
     for line in [
-        "image: 3 processes, x86_64, kernel 7.3.4-sample, 24.00 KiB of memory, ",
+        "image: 6 processes, x86_64, kernel 7.3.4-sample, 28.00 KiB of memory, ",
+        "\n  cgroup     pids.max 100\n  cgroup     bc.max numfile \\u{1b}1200\n\n",
         "\n101 co\\u{1b}nt  /usr/bin/co\u{fc}nt\n",
         "\n  102 co\\u{1b}nt  has ended, status 3\n",
         "\n  103 co\\u{1b}nt  /usr/bin/co\u{fc}nt\n",
@@ -107,6 +108,12 @@ fn people_see_a_tree() {
         "    fd 5       external `log`\n",
         "stored  [anon:pool]\n",
         " (4.00 KiB of guard pages)\n",
+        "\n  104 co\\u{1b}nt  /usr/bin/co\u{fc}nt\n",
+        "      memory     28.00 KiB in 4 mappings, 4.00 KiB stored, a copy of that of 101\n",
+        "0x2000    8.00 KiB rw-p         0 B stored  [anon:pool]  (4.00 KiB inherited)\n",
+        "\n    105 co\\u{1b}nt  /usr/bin/co\u{fc}nt\n",
+        "\n      106 co\\u{1b}nt  /usr/bin/co\u{fc}nt\n",
+        "          memory     that of 105\n",
         "\ndeleted file 5: /tmp/gone, 4.88 KiB, 4.00 KiB stored, mode 600 of 1000:100\n",
         "\npipe 12: 8 B in it, of 64.00 KiB\n",
         "      fd 1       pipe 12 (pipe, read)\n",
@@ -160,9 +167,15 @@ fn machines_see_the_same() {
     assert_eq!(second["threads"][0]["call"]["name"], "futex");
     assert_eq!(ended["ended"]["status"], 3);
     assert!(ended["memory"].is_null());
+    assert!(ended.get("memory_of").is_none());
+    let [copy, sharing] = [3, 5].map(|index| &shown["processes"][index]);
+    assert_eq!(copy["memory"]["copy_of"], 101);
+    assert_eq!(copy["memory"]["mappings"][1]["inherited_bytes"], 4096);
+    assert_eq!(sharing["memory_of"], 105);
     assert_eq!(shown["deleted_files"][0]["modified"]["nanoseconds"], 5);
     assert_eq!(shown["external_files"][0]["name"], "log");
     assert_eq!(shown["clocks"]["boottime"], 61_000_000_000_u64);
+    assert_eq!(shown["note"][0], "pids.max 100");
     assert_eq!(shown["record_list"][1]["kind"], "release");
     assert_eq!(shown["uuid"], "abababab-abab-abab-abab-abababababab");
 }

@@ -17,7 +17,8 @@ use super::memory;
 use super::output::Output;
 use super::session::Session;
 use super::target::{Container, Target};
-use super::{Patience, plural};
+use super::{Patience, estimate, plural, settings, uapi};
+use crate::cgroup::Cgroup;
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
 
@@ -25,7 +26,10 @@ use crate::interrupt;
 const PIECE: u64 = 16 << 20;
 
 /// What an image has besides memory, for each process, in bytes; more is no harm.
-const METADATA: u64 = 64 << 10;
+const PROCESS: u64 = 64 << 10;
+
+/// What it has for each thread: above all the registers, which may be 11 KiB.
+const THREAD: u64 = 12 << 10;
 
 /// The command line of `beanctl ckpt dump`.
 #[derive(Clone, Debug, clap::Args)]
@@ -61,12 +65,37 @@ pub fn run(args: &Args) -> Result<()> {
     session.name_all(&args.external)?;
     interrupt::catch()?;
     let container = args.target.open()?;
-    let memory = container.cgroup().processes()?.into_iter().map(memory::of);
-    output.reserve(memory.map(|bytes| bytes + METADATA).sum());
+    // A cgroup that was made for this has no settings.
+    if !container.was_moved() {
+        note(&session, container.cgroup())?;
+    }
+    let processes = container.cgroup().all_processes()?;
+    output.reserve(processes.into_iter().map(room).sum());
     match args.snapshot {
         true => snapshot(args, &session, container, output),
         false => dump(args, session, container, output),
     }
+}
+
+/// What an image has besides memory, about, in bytes.
+pub fn metadata(processes: usize, threads: usize) -> u64 {
+    PROCESS * processes as u64 + THREAD * threads as u64
+}
+
+/// How much a process will take in an image, about, in bytes.
+fn room(pid: i32) -> u64 {
+    memory::of(pid) + metadata(1, estimate::threads(pid).unwrap_or(1))
+}
+
+/// Has the image carry the settings of the cgroup.
+fn note(session: &Session, cgroup: &Cgroup) -> Result<()> {
+    let note = settings::of(cgroup)?;
+    if note.len() > uapi::NOTE_MAX {
+        let name = cgroup.name();
+        eprintln!("warning: {name} has more settings than an image can have: they are not in it");
+        return Ok(());
+    }
+    Ok(session.note(&note)?)
 }
 
 /// Stops the container until its image is written.
@@ -77,7 +106,7 @@ fn dump(args: &Args, session: Session, container: Container, output: Output) -> 
     let name = output.name();
     session.suspend(cgroup, args.patience.timeout(), false)?;
     let suspended = Instant::now();
-    let processes = cgroup.processes()?.len();
+    let processes = cgroup.all_processes()?.len();
     session.dump(cgroup)?;
     let bytes = write(&session, &output)?;
     // Who goes on need not wait for the disk; who has no image must not end.

@@ -3,11 +3,14 @@
 //! `beanctl ckpt`: saves and restores containers through `/dev/ckpt`, and shows their images.
 
 mod dump;
+mod estimate;
 mod external;
 mod memory;
 mod output;
 mod restore;
 mod session;
+mod settings;
+mod speed;
 mod target;
 mod uapi;
 
@@ -21,6 +24,7 @@ use serde_json::json;
 use crate::cgroup::Cgroup;
 use crate::failure::{Exit, Failure};
 use crate::{image, interrupt, print};
+use estimate::Estimate;
 use external::Inside;
 use session::Session;
 use target::Target;
@@ -28,6 +32,7 @@ use target::Target;
 const CHECK: &str = "\
 Examples:
   beanctl ckpt check box
+  beanctl ckpt check box --estimate
   beanctl ckpt check --pid 4321 --json";
 
 const DUMP: &str = "\
@@ -73,6 +78,10 @@ pub enum Command {
         /// Leaves out an open file that will have a name; several are possible.
         #[arg(long, value_name = "PID:FD=NAME")]
         external: Vec<Inside>,
+        /// Also tells about how large the image will be, and how long the container will be
+        /// stopped; that takes a part of a second.
+        #[arg(long)]
+        estimate: bool,
         /// Prints the result for machines.
         #[arg(long)]
         json: bool,
@@ -135,8 +144,9 @@ pub fn run(command: &Command) -> Result<ExitCode> {
         Command::Check {
             target,
             external,
+            estimate,
             json,
-        } => check(target, external, *json)?,
+        } => check(target, external, *estimate, *json)?,
         Command::Dump(args) => dump::run(args)?,
         Command::Restore(args) => return restore::run(args),
         Command::Suspend { target, patience } => suspend(target, *patience)?,
@@ -154,7 +164,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn check(target: &Target, external: &[Inside], json: bool) -> Result<()> {
+fn check(target: &Target, external: &[Inside], estimate: bool, json: bool) -> Result<()> {
     let session = Session::open()?;
     session.name_all(external)?;
     interrupt::catch()?;
@@ -162,11 +172,25 @@ fn check(target: &Target, external: &[Inside], json: bool) -> Result<()> {
     let cgroup = container.cgroup();
     let details = session.check(cgroup)?;
     let supported = details.is_empty();
+    let cost = match estimate {
+        true => cost(cgroup)?,
+        false => None,
+    };
     if json {
-        let result = json!({ "supported": supported, "why": details });
+        let mut result = json!({ "supported": supported, "why": details });
+        if estimate {
+            result["estimate"] = json!(cost);
+        }
         print(&format!("{result:#}\n"))?;
-    } else if supported {
-        print(&format!("{} can be saved\n", cgroup.name()))?;
+    } else {
+        let mut text = String::new();
+        if supported {
+            text += &format!("{} can be saved\n", cgroup.name());
+        }
+        if let Some(cost) = cost {
+            text += &cost.text()?;
+        }
+        print(&text)?;
     }
     if supported {
         return Ok(());
@@ -178,6 +202,18 @@ fn check(target: &Target, external: &[Inside], json: bool) -> Result<()> {
     );
     failure.details = details;
     Err(failure.into())
+}
+
+/// What saving it will cost. What was checked is told even if that cannot be.
+fn cost(cgroup: &Cgroup) -> Result<Option<Estimate>> {
+    match estimate::of(cgroup) {
+        Ok(cost) => Ok(Some(cost)),
+        Err(error) => {
+            interrupt::check()?;
+            eprintln!("warning: no estimate: {error:#}");
+            Ok(None)
+        }
+    }
 }
 
 fn suspend(target: &Target, patience: Patience) -> Result<()> {

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
@@ -18,19 +18,24 @@ use nix::unistd::Pid;
 
 use super::external::Given;
 use super::session::Session;
+use super::settings;
 use crate::cgroup::Cgroup;
 use crate::failure::{Exit, Failure};
-use crate::{interrupt, print};
+use crate::{image, interrupt, print};
 
 /// The command line of `beanctl ckpt restore`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// The image; `-` is the standard input.
     image: PathBuf,
-    /// An empty cgroup for the container, made if it is not there: a directory of cgroup v2, or a
-    /// path below its mount point.
+    /// An empty cgroup for the container: a directory of cgroup v2, or a path below its mount point.
+    /// It is made if it is not there, with the settings that the image has for it; one that is there
+    /// keeps its own.
     #[arg(long, value_name = "PATH")]
     cgroup: PathBuf,
+    /// Makes the cgroup without the settings that the image has for it.
+    #[arg(long)]
+    no_settings: bool,
     /// Does not wait for the first process, but prints its number.
     #[arg(long)]
     detach: bool,
@@ -59,6 +64,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let signals = interrupt::catch()?;
     let cgroup = Made::ensure(&args.cgroup)?;
+    if cgroup.made && !args.no_settings {
+        set(&cgroup.cgroup, &args.image, &image)?;
+    }
     // Closed before the cgroup goes, and the container with it unless it runs.
     let session = session;
     let pid = session.restore(image.as_fd(), &cgroup.cgroup, args.suspended)?;
@@ -89,13 +97,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(code)
 }
 
-fn open(path: &Path) -> Result<OwnedFd> {
+fn open(path: &Path) -> Result<File> {
     if path != Path::new("-") {
-        let opened = File::open(path).map_err(|error| {
+        return File::open(path).map_err(|error| {
             Failure::new(Exit::Failed, format!("{}: {error}", path.display()))
                 .fix("name an image that beanctl ckpt dump has made")
-        })?;
-        return Ok(opened.into());
+                .into()
+        });
     }
     let stdin = io::stdin();
     if stdin.is_terminal() {
@@ -103,7 +111,23 @@ fn open(path: &Path) -> Result<OwnedFd> {
             .fix("name a file, or a pipe: ssh HOST beanctl ckpt dump ... | ...")
             .into());
     }
-    Ok(stdin.as_fd().try_clone_to_owned()?)
+    Ok(stdin.as_fd().try_clone_to_owned()?.into())
+}
+
+/// Gives a new cgroup the settings that the image has for it.
+fn set(cgroup: &Cgroup, path: &Path, image: &File) -> Result<()> {
+    let note = image::note(path, image).map_err(|failure| {
+        failure.fix("take another image; one of a newer kernel can be restored with --no-settings")
+    })?;
+    let Some(note) = note else {
+        eprintln!(
+            "warning: {} gets no settings, as an image that is no file cannot be looked at before; \
+             make the cgroup first, with its settings, or restore from a file",
+            cgroup.name()
+        );
+        return Ok(());
+    };
+    Ok(settings::apply(cgroup, &settings::parse(&note)?)?)
 }
 
 /// Whether the caller has given the descriptor that it names.

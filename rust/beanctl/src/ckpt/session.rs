@@ -27,6 +27,7 @@ enum Verb {
     Check,
     Suspend,
     External,
+    Note,
     Dump,
     Resume,
     Kill,
@@ -135,6 +136,24 @@ impl Session {
             self.external(*pid, *fd, name)?;
         }
         Ok(())
+    }
+
+    /// Has images that are started from now on carry a note, if the kernel can do that.
+    ///
+    /// # Errors
+    ///
+    /// The note is too long.
+    pub fn note(&self, text: &str) -> Result<(), Failure> {
+        let args = uapi::Note {
+            text: text.as_ptr().addr() as u64,
+            length: u32::try_from(text.len()).unwrap_or(u32::MAX),
+            flags: 0,
+        };
+        // SAFETY: The structure is what the kernel reads, and the text outlives the call.
+        match unsafe { uapi::note(self.0.as_raw_fd(), &args) } {
+            Err(Errno::ENOTTY) => Ok(()),
+            noted => self.judge(Verb::Note, "a note", noted).map(drop),
+        }
     }
 
     /// Starts the image of the suspended container, which is written then.
@@ -279,6 +298,7 @@ impl Session {
             Verb::Check => "check",
             Verb::Suspend => "suspend",
             Verb::External => "name",
+            Verb::Note => "keep",
             Verb::Dump => "save",
             Verb::Resume => "resume",
             Verb::Kill => "kill",
@@ -335,7 +355,8 @@ fn advice(verb: Verb, errno: Errno) -> Option<&'static str> {
             "put back the file that is named, or hand it in: --external NAME=FD"
         }
         (Restore, Errno::EAGAIN | Errno::ENOMEM | Errno::ENFILE) => {
-            "raise the limits of the cgroup and of those above it (pids.max, memory.max, bc.max)"
+            "raise the limits of the cgroup and of those above it (pids.max, memory.max, bc.max); \
+             --no-settings leaves out those that the image has for it"
         }
         (Restore, Errno::EBADMSG | Errno::EPIPE) => {
             "beanctl ckpt verify IMAGE says what is wrong with it; take another image"

@@ -67,6 +67,11 @@ impl Container {
         &self.cgroup
     }
 
+    /// Whether its processes were moved into a cgroup that was made for them.
+    pub fn was_moved(&self) -> bool {
+        self.moved.is_some()
+    }
+
     /// Leaves the processes where they are.
     pub fn keep(mut self) {
         self.moved = None;

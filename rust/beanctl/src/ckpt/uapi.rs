@@ -8,6 +8,9 @@ pub const DETACH: u32 = 1 << 0;
 /// The longest name of an [`External`], in bytes.
 pub const NAME_MAX: usize = 255;
 
+/// The longest [`Note`], in bytes.
+pub const NOTE_MAX: usize = 32768;
+
 /// `struct ckpt_suspend`, also for a snapshot, which has no flags
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
@@ -76,6 +79,18 @@ pub struct Write {
     pub bytes: u64,
 }
 
+/// `struct ckpt_note`
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Note {
+    /// Address of the bytes.
+    pub text: u64,
+    /// How many.
+    pub length: u32,
+    /// 0
+    pub flags: u32,
+}
+
 /// The number of the device's ioctls.
 pub const MAGIC: u8 = 0xBD;
 
@@ -122,6 +137,10 @@ nix::ioctl_write_ptr!(
 nix::ioctl_write_ptr!(
     /// `CKPT_SNAPSHOT`
     snapshot, MAGIC, 0x0a, Suspend
+);
+nix::ioctl_write_ptr!(
+    /// `CKPT_NOTE`
+    note, MAGIC, 0x0b, Note
 );
 
 #[cfg(test)]
@@ -206,8 +225,14 @@ mod tests {
             "offsetof(struct ckpt_external, flags)" => offset_of!(External, flags),
             "CKPT_EXTERNAL" => request_code_write!(MAGIC, 0x09, size_of::<External>()),
             "CKPT_SNAPSHOT" => request_code_write!(MAGIC, 0x0a, size_of::<Suspend>()),
+            "sizeof(struct ckpt_note)" => size_of::<Note>(),
+            "offsetof(struct ckpt_note, text)" => offset_of!(Note, text),
+            "offsetof(struct ckpt_note, length)" => offset_of!(Note, length),
+            "offsetof(struct ckpt_note, flags)" => offset_of!(Note, flags),
+            "CKPT_NOTE" => request_code_write!(MAGIC, 0x0b, size_of::<Note>()),
             "CKPT_DETACH" => DETACH,
             "CKPT_NAME_MAX" => NAME_MAX,
+            "CKPT_NOTE_MAX" => NOTE_MAX,
         }
     }
 }

@@ -12,7 +12,8 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, IsTerminal, Read};
+use std::io::{self, BufReader, IsTerminal, Read, Seek};
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::Path;
 
 use anyhow::Result;
@@ -35,6 +36,8 @@ pub struct Image {
     pub kernel: Option<String>,
     /// Tells it from all others.
     pub uuid: Option<String>,
+    /// The lines of what whoever had it made says: settings of the cgroup, if that was beanctl.
+    pub note: Vec<String>,
     /// Parents first.
     pub processes: Vec<Process>,
     /// What several processes may have mapped.
@@ -76,12 +79,17 @@ pub struct Process {
     pub stopped: Option<String>,
     /// Whether it adopts orphans.
     pub subreaper: bool,
+    /// Whether it is the init of a pid namespace, which is restored with it.
+    pub init: bool,
     /// The program.
     pub executable: Option<String>,
     /// How likely it is to be ended when memory is short.
     pub oom_score_adj: i32,
-    /// The memory that it has mapped; none if it has ended.
+    /// The memory that it has mapped; none if it has ended, or has that of another.
     pub memory: Option<Memory>,
+    /// The process that comes before and has its memory, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_of: Option<u32>,
     /// Where all of its threads are, if that is one place.
     #[serde(flatten)]
     pub place: Option<Place>,
@@ -147,6 +155,8 @@ pub enum Ended {
 pub struct Settings {
     /// Whether it can gain no privileges.
     pub no_new_privileges: bool,
+    /// Which system calls it may make: none for all, else `strict`, or how many filters say it.
+    pub seccomp: Option<String>,
     /// How little it is favoured.
     pub nice: i32,
     /// As in chrt(1).
@@ -229,6 +239,8 @@ pub struct Memory {
     pub bytes: u64,
     /// How much of that is in the image.
     pub stored_bytes: u64,
+    /// The process whose memory it was copied from, if there are pages left that both have.
+    pub copy_of: Option<u32>,
     /// The code of the kernel in it.
     pub vdso: Option<Vdso>,
     /// By ascending address.
@@ -265,6 +277,8 @@ pub struct Mapping {
     pub offset: u64,
     /// How much of it are guard pages.
     pub guard_bytes: u64,
+    /// How much of it is as in the memory that it was copied from.
+    pub inherited_bytes: u64,
     /// As PR_SET_VMA_ANON_NAME has it.
     pub name: Option<String>,
     /// Heap or stack.
@@ -455,6 +469,38 @@ fn open(path: &Path) -> Result<Box<dyn Read>> {
             .into());
     }
     Ok(Box::new(BufReader::with_capacity(BUFFER, stdin)))
+}
+
+/// A file from some position on, which it keeps.
+struct Ahead<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl Read for Ahead<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(into, self.at)?;
+        self.at = self.at.saturating_add(read as u64);
+        Ok(read)
+    }
+}
+
+/// The note of the image that a file has from its position on, which stays where it is; nothing for
+/// a pipe and the like.
+///
+/// # Errors
+///
+/// It is no image, or cannot be read.
+pub fn note(path: &Path, file: &File) -> Result<Option<Vec<u8>>, Failure> {
+    let source = |error| refused(path, &read::Problem::Source(error));
+    let kind = file.metadata().map_err(source)?.file_type();
+    if !kind.is_file() && !kind.is_block_device() {
+        return Ok(None);
+    }
+    let mut position = file;
+    let at = position.stream_position().map_err(source)?;
+    let note = read::note(BufReader::new(Ahead { file, at }));
+    note.map(Some).map_err(|problem| refused(path, &problem))
 }
 
 /// What an image is called in messages.

@@ -166,12 +166,12 @@ pub fn permissions(flags: u32, kind: u32) -> String {
 
 /// Whether all flags of a mapping have a meaning.
 pub fn are_mapping_flags(flags: u32) -> bool {
-    flags >> 14 == 0
+    flags >> 16 == 0
 }
 
 /// What else is said of a mapping.
 pub fn advice(flags: u32) -> Vec<&'static str> {
-    const NAMES: [(u32, &str); 10] = [
+    const NAMES: [(u32, &str); 12] = [
         (8, "grows down"),
         (16, "noreserve"),
         (32, "dontfork"),
@@ -182,6 +182,8 @@ pub fn advice(flags: u32) -> Vec<&'static str> {
         (1024, "sequential"),
         (2048, "random"),
         (4096, "mergeable"),
+        (16384, "locked"),
+        (32768, "locked on fault"),
     ];
     let set = NAMES.iter().filter(|(bit, _)| flags & bit != 0);
     // What is writable is accounted as a rule.

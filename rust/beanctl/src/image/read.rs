@@ -10,8 +10,8 @@ use std::mem::{replace, size_of, take};
 
 use beanpod_image::{
     self as codec, Action, Actions, Buffer, Clocks, Cred, Deleted, External, Fd, Files, Frame, Fs,
-    Guard, Header, Itimers, Kind, Limits, MAX_PAYLOAD, Malformed, Memory, Mm, ObjectId, Pending,
-    Piece, Reader, Record, Regs, Rlimits, Shm, Stream, Type, Vma,
+    Guard, Header, Hole, Inherited, Itimers, Kind, Limits, MAX_PAYLOAD, Malformed, Memory, Mm,
+    ObjectId, Pending, Piece, Reader, Record, Regs, Rlimits, Shm, Stream, Type, Vma,
 };
 use zerocopy::FromBytes;
 use zerocopy::little_endian::U64;
@@ -63,6 +63,9 @@ const LIMITS: Limits = Limits {
     metadata: 256 << 20,
     data: u64::MAX,
 };
+
+/// Seccomp asks filters.
+const FILTERED: u32 = 2;
 
 const NO_NUMBER: &str = "a number that no process has";
 const NO_SIGNAL: &str = "an unknown signal";
@@ -120,18 +123,57 @@ enum Object {
     Files(usize),
     Fs(usize),
     Cred(usize),
+    /// How many filters of system calls are there with it.
+    Filter(u32),
 }
 
 /// An address space.
 struct Space {
+    at: u64,
     exe: Option<String>,
     heap: (u64, u64),
     stack: u64,
     memory: super::Memory,
-    /// The first address and the one behind the last one of each mapping.
-    ranges: Vec<(u64, u64)>,
-    /// Whether a process has it.
-    taken: bool,
+    /// Its mappings.
+    areas: Vec<Area>,
+    /// What it was copied from, which comes before it.
+    origin: Option<usize>,
+    /// Where it has the pages of that: the first address, and the one behind the last one.
+    inherited: Vec<(u64, u64)>,
+    /// Whether there were pages or holes of what was copied from it.
+    copied: bool,
+    /// The first process that has it.
+    owner: Option<u32>,
+}
+
+/// Where a mapping is, and what it has to have in common with that of an origin.
+struct Area {
+    start: u64,
+    end: u64,
+    offset: u64,
+    kind: u32,
+    flags: u32,
+    object: ObjectId,
+    name: Vec<u8>,
+}
+
+impl Area {
+    /// The addresses where it can have pages of a mapping of the origin.
+    fn common(&self, other: &Self) -> Option<(u64, u64)> {
+        // A child does not have the pages of those.
+        const DONTFORK: u32 = 32;
+        const WIPEONFORK: u32 = 64;
+
+        let what = |area: &Self| (area.kind, area.flags, area.object);
+        let from = |area: &Self| area.offset.wrapping_sub(area.start);
+        let alike = matches!(self.kind, 0 | 1)
+            && self.flags & (DONTFORK | WIPEONFORK) == 0
+            && what(self) == what(other)
+            && (self.kind == 0 || from(self) == from(other))
+            && self.name == other.name;
+        let (start, end) = (self.start.max(other.start), self.end.min(other.end));
+        (alike && start < end).then_some((start, end))
+    }
 }
 
 /// A table of descriptors.
@@ -178,6 +220,8 @@ struct Life {
     table: usize,
     place: usize,
     cred: usize,
+    /// How many filters of system calls it has; none if it has no filters.
+    filters: Option<u32>,
     regs: Vec<u32>,
 }
 
@@ -235,6 +279,21 @@ pub fn read(source: impl Read, mut each: impl FnMut(Line)) -> Outcome {
     let mut reading = Reading::default();
     let result = reading.all(source, &mut each);
     (reading.finish(), result)
+}
+
+/// The note of an image, which is among its first records; it is read no further.
+pub fn note(source: impl Read) -> Result<Vec<u8>, Problem> {
+    let mut buffer: Box<Buffer> = Box::new([0; MAX_PAYLOAD]);
+    let (mut reader, _) = Reader::open(Stream(source), LIMITS, &mut buffer)?;
+    while let Some(record) = reader.next(&mut buffer)? {
+        match record.kind {
+            Kind::Known(Type::Note) => return Ok(record.tail.to_vec()),
+            Kind::Known(Type::Release | Type::Identity | Type::Pad) => (),
+            Kind::Unknown(_) if record.data == 0 => (),
+            _ => break,
+        }
+    }
+    Ok(Vec::new())
 }
 
 impl Reading {
@@ -298,6 +357,11 @@ impl Reading {
                 self.image.kernel = Some(text::printable(record.text()));
                 Ok(())
             }
+            Type::Note => {
+                let note = String::from_utf8_lossy(record.tail);
+                self.image.note.extend(note.lines().map(text::printable));
+                Ok(())
+            }
             Type::Identity => {
                 let body: codec::Identity = record.body()?;
                 self.image.uuid = Some(names::uuid(&body.uuid));
@@ -347,6 +411,8 @@ impl Reading {
             Type::Mm => self.space(record),
             Type::Vma => self.mapping(record),
             Type::Guard => self.guard(record),
+            Type::Inherited => self.inherited(record),
+            Type::Hole => self.hole(record),
             Type::Files => {
                 let body: Files = record.body()?;
                 unused(record.at, body.reserved.get())?;
@@ -357,6 +423,7 @@ impl Reading {
             Type::Fd => self.descriptor(record),
             Type::Fs => self.fs(record),
             Type::Cred => self.cred(record),
+            Type::Filter => self.filter(record),
             Type::Process => self.process(record),
             Type::Actions => self.actions(record),
             Type::Rlimits => self.limits(record),
@@ -494,12 +561,16 @@ impl Reading {
 
     fn space(&mut self, record: &Record<'_>) -> Result<(), Problem> {
         let body: Mm = record.body()?;
-        unused(record.at, body.reserved.get())?;
+        let origin = match body.origin {
+            ObjectId::NONE => None,
+            origin => Some(self.mm(record.at, origin)?),
+        };
         let exe = match body.exe {
             ObjectId::NONE => None,
             exe => Some(self.file(record.at, exe)?.1),
         };
         self.spaces.push(Space {
+            at: record.at,
             exe,
             heap: (body.start_brk.get(), body.brk.get()),
             stack: body.start_stack.get(),
@@ -510,11 +581,22 @@ impl Reading {
                 }),
                 ..super::Memory::default()
             },
-            ranges: Vec::new(),
-            taken: false,
+            areas: Vec::new(),
+            origin,
+            inherited: Vec::new(),
+            copied: false,
+            owner: None,
         });
         let index = self.spaces.len() - 1;
         self.define(record.at, body.id, Object::Mm(index))
+    }
+
+    /// Which address space an object is.
+    fn mm(&self, at: u64, id: ObjectId) -> Result<usize, Problem> {
+        match self.object(at, id)? {
+            Object::Mm(index) => Ok(*index),
+            _ => Err(malformed(at, Malformed::ObjectKind(id.number()))),
+        }
     }
 
     fn mapping(&mut self, record: &Record<'_>) -> Result<(), Problem> {
@@ -549,7 +631,7 @@ impl Reading {
         let Some(space) = self.spaces.last_mut() else {
             return Err(wrong(at, "a mapping of no address space"));
         };
-        let before = space.ranges.last().map_or(0, |(_, end)| *end);
+        let before = space.areas.last().map_or(0, |area| area.end);
         let whole = [start, end, offset].iter().all(|bytes| bytes % page == 0);
         if start < before || start >= end || !whole {
             return Err(wrong(at, "a mapping that is none, or out of order"));
@@ -559,7 +641,15 @@ impl Reading {
             _ if kind == 0 && start < space.heap.1 && space.heap.0 < end => Some("heap"),
             _ => None,
         };
-        space.ranges.push((start, end));
+        space.areas.push(Area {
+            start,
+            end,
+            offset,
+            kind,
+            flags,
+            object: body.object,
+            name: record.tail.to_vec(),
+        });
         space.memory.bytes += end - start;
         space.memory.mappings.push(Mapping {
             start: format!("{start:#x}"),
@@ -571,6 +661,7 @@ impl Reading {
             shared_memory,
             offset,
             guard_bytes: 0,
+            inherited_bytes: 0,
             name: (!record.tail.is_empty()).then(|| text::of_bytes(record.tail)),
             purpose,
             advice: names::advice(flags),
@@ -587,10 +678,10 @@ impl Reading {
         let space = self.spaces.last_mut();
         let last = space.and_then(|space| {
             let mappings = &mut space.memory.mappings;
-            space.ranges.last().zip(mappings.last_mut())
+            space.areas.last().zip(mappings.last_mut())
         });
         match last {
-            Some((range, mapping)) if range.0 <= start && start < end && end <= range.1 => {
+            Some((area, mapping)) if area.start <= start && start < end && end <= area.end => {
                 // They may overlap.
                 mapping.guard_bytes = mapping.guard_bytes.saturating_add(end - start);
                 Ok(())
@@ -599,26 +690,105 @@ impl Reading {
         }
     }
 
+    fn inherited(&mut self, record: &Record<'_>) -> Result<(), Problem> {
+        let at = record.at;
+        let body: Inherited = record.body()?;
+        let (start, end) = (body.start.get(), body.end.get());
+        if [start, end].iter().any(|bytes| bytes % self.page != 0) {
+            return Err(wrong(at, "inherited pages that are not whole pages"));
+        }
+        let last = self.spaces.split_last_mut().and_then(|(space, others)| {
+            let origin = others.get(space.origin?)?;
+            let mapping = space.memory.mappings.last_mut()?;
+            Some((origin, space.areas.last()?, mapping, &mut space.inherited))
+        });
+        let Some((origin, area, mapping, inherited)) = last else {
+            return Err(wrong(at, "inherited pages without an origin or a mapping"));
+        };
+        if start < area.start || start >= end || area.end < end {
+            return Err(wrong(at, "inherited pages outside of their mapping"));
+        }
+        if inherited.last().is_some_and(|(_, before)| start < *before) {
+            return Err(wrong(at, "inherited pages out of order"));
+        }
+        let first = origin.areas.partition_point(|other| other.end <= start);
+        let other = origin.areas.get(first);
+        let common = other.and_then(|other| area.common(other));
+        if common.is_none_or(|(from, to)| start < from || to < end) {
+            return Err(wrong(
+                at,
+                "inherited pages that the origin does not map alike",
+            ));
+        }
+        inherited.push((start, end));
+        mapping.inherited_bytes += end - start;
+        Ok(())
+    }
+
+    fn hole(&mut self, record: &Record<'_>) -> Result<(), Problem> {
+        let at = record.at;
+        let body: Hole = record.body()?;
+        unused(at, body.reserved.get())?;
+        let (start, end) = (body.start.get(), body.end.get());
+        let index = self.mm(at, body.object)?;
+        if start >= end || [start, end].iter().any(|bytes| bytes % self.page != 0) {
+            return Err(wrong(at, "a hole that is none, or not whole pages"));
+        }
+        let space = self.filled(at, index)?;
+        let first = space.inherited.partition_point(|(_, to)| *to <= start);
+        let range = space.inherited.get(first);
+        if range.is_none_or(|(from, to)| start < *from || *to < end) {
+            return Err(wrong(at, "a hole where no pages were inherited"));
+        }
+        let first = space.areas.partition_point(|area| area.end <= start);
+        if let Some(mapping) = space.memory.mappings.get_mut(first) {
+            // They may overlap, and be where there are pages.
+            mapping.inherited_bytes = mapping.inherited_bytes.saturating_sub(end - start);
+        }
+        Ok(())
+    }
+
+    /// An address space that gets pages or holes. What it was copied from gets no more.
+    fn filled(&mut self, at: u64, index: usize) -> Result<&mut Space, Problem> {
+        if self.spaces[index].copied {
+            return Err(wrong(
+                at,
+                "memory of an address space that was copied already",
+            ));
+        }
+        let mut origin = self.spaces[index].origin;
+        while let Some(before) = origin {
+            let space = &mut self.spaces[before];
+            origin = match replace(&mut space.copied, true) {
+                false => space.origin,
+                true => None,
+            };
+        }
+        Ok(&mut self.spaces[index])
+    }
+
     fn frame(&mut self, at: u64, frame: &Frame) -> Result<(), Problem> {
         let end = frame.position + frame.bytes;
         match (frame.memory, self.object(at, frame.object)?) {
             (Memory::Private, &Object::Mm(index)) => {
-                let space = &mut self.spaces[index];
+                let space = self.filled(at, index)?;
                 space.memory.stored_bytes += frame.bytes;
                 // Mappings may be adjacent, and a frame part of several.
                 let first = space
-                    .ranges
-                    .partition_point(|(_, end)| *end <= frame.position);
+                    .areas
+                    .partition_point(|area| area.end <= frame.position);
                 let mut from = frame.position;
-                for (range, mapping) in space.ranges[first..]
+                for (area, mapping) in space.areas[first..]
                     .iter()
                     .zip(&mut space.memory.mappings[first..])
                 {
-                    if from == end || range.0 > from {
+                    if from == end || area.start > from {
                         break;
                     }
-                    let to = end.min(range.1);
+                    let to = end.min(area.end);
                     mapping.stored_bytes += to - from;
+                    let lost = bytes_within(&space.inherited, from, to);
+                    mapping.inherited_bytes = mapping.inherited_bytes.saturating_sub(lost);
                     from = to;
                 }
                 match from == end {
@@ -645,7 +815,8 @@ impl Reading {
 
     fn process(&mut self, record: &Record<'_>) -> Result<(), Problem> {
         const SUBREAPER: u32 = 1;
-        const FLAGS: u32 = 3;
+        const INIT: u32 = 4;
+        const FLAGS: u32 = 7;
 
         let at = record.at;
         let body: codec::Process = record.body()?;
@@ -656,7 +827,7 @@ impl Reading {
         let parent = self.parent(at, body.parent.get())?;
         let space = match body.mm {
             ObjectId::NONE => None,
-            mm => Some(self.taken(at, mm)?),
+            _ => Some(self.taken(at, &body)?),
         };
         let (pid, group, session) = (body.pid.get(), body.pgrp.get(), body.session.get());
         if ![group, session].into_iter().all(is_number) {
@@ -668,6 +839,19 @@ impl Reading {
         let flags = body.flags.get();
         if flags & !FLAGS != 0 {
             return Err(wrong(at, "a process with unknown flags"));
+        }
+        let of_namespace = self.image.processes.first().is_some_and(|first| first.init);
+        if parent.is_none() && of_namespace {
+            return Err(wrong(
+                at,
+                "a process that came into its pid namespace from outside",
+            ));
+        }
+        if flags & INIT != 0 && (!self.seen.is_empty() || pid != 1) {
+            return Err(wrong(
+                at,
+                "a pid namespace that begins with another process",
+            ));
         }
         let stop = body.stop.get();
         if [body.exit_signal.get(), stop, body.stop_told.get()]
@@ -698,6 +882,7 @@ impl Reading {
             session,
             stopped: (stop != 0).then(|| names::signal(stop)),
             subreaper: flags & SUBREAPER != 0,
+            init: flags & INIT != 0,
             // CAST: A signed number is stored as it is.
             oom_score_adj: body.oom_score_adj.get() as i32,
             ..Process::default()
@@ -717,16 +902,27 @@ impl Reading {
         }
     }
 
-    /// The address space that a process takes.
-    fn taken(&mut self, at: u64, mm: ObjectId) -> Result<usize, Problem> {
-        let index = match self.object(at, mm)? {
-            Object::Mm(index) => *index,
-            _ => return Err(malformed(at, Malformed::ObjectKind(mm.number()))),
-        };
-        match replace(&mut self.spaces[index].taken, true) {
-            false => Ok(index),
-            true => Err(wrong(at, "an address space of two processes")),
+    /// The address space that a process takes: one of its own, or that of its parent.
+    fn taken(&mut self, at: u64, body: &codec::Process) -> Result<usize, Problem> {
+        let index = self.mm(at, body.mm)?;
+        let origin = self.spaces[index].origin;
+        if origin.is_some_and(|origin| self.spaces[origin].owner.is_none()) {
+            return Err(wrong(
+                at,
+                "a copy of an address space that no earlier process has",
+            ));
         }
+        let parent = (body.parent.get() as usize).checked_sub(1);
+        let of_parent = parent.and_then(|parent| self.seen.get(parent)?.space);
+        let owner = &mut self.spaces[index].owner;
+        if owner.is_some() && of_parent != Some(index) {
+            return Err(wrong(
+                at,
+                "an address space of another process than its parent",
+            ));
+        }
+        owner.get_or_insert(body.pid.get());
+        Ok(index)
     }
 
     /// Takes a number that no other process or thread has.
@@ -814,6 +1010,15 @@ impl Reading {
             1 => return Err(wrong(at, "a thread that has ended, but leads nobody")),
             _ => return Err(wrong(at, "a thread that has ended, and has not")),
         };
+        let filters = life.as_ref().and_then(|life| life.filters);
+        if let Some(settings) = &mut thread.settings {
+            settings.seccomp = match (body.seccomp.get(), filters) {
+                (0, _) => None,
+                (_, None) => Some("strict".to_owned()),
+                (_, Some(1)) => Some("1 filter".to_owned()),
+                (_, Some(filters)) => Some(format!("{filters} filters")),
+            };
+        }
         let name = body.comm.split(|byte| *byte == 0).next();
         thread.tid = tid;
         thread.name = text::of_bytes(name.unwrap_or_default());
@@ -846,10 +1051,21 @@ impl Reading {
             Object::Cred(index) => *index,
             _ => return other(body.cred),
         };
+        let filters = match body.filter {
+            ObjectId::NONE => None,
+            newest => match self.object(at, newest)? {
+                Object::Filter(nr) => Some(*nr),
+                _ => return other(newest),
+            },
+        };
+        if body.seccomp.get() > FILTERED || filters.is_some() != (body.seccomp.get() == FILTERED) {
+            return Err(wrong(at, "filters where there are none, or the other way"));
+        }
         Ok(Life {
             table,
             place,
             cred,
+            filters,
             regs: Vec::new(),
         })
     }
@@ -968,6 +1184,31 @@ impl Reading {
         self.define(record.at, body.id, Object::Cred(index))
     }
 
+    fn filter(&mut self, record: &Record<'_>) -> Result<(), Problem> {
+        const LOG: u32 = 1;
+        const INSTRUCTION: usize = 8;
+        const MOST: usize = 4096;
+
+        let at = record.at;
+        let body: codec::Filter = record.body()?;
+        unused(at, body.reserved.get())?;
+        let older = match body.older {
+            ObjectId::NONE => 0,
+            older => match self.object(at, older)? {
+                Object::Filter(nr) => *nr,
+                _ => return Err(malformed(at, Malformed::ObjectKind(older.number()))),
+            },
+        };
+        let whole = record.tail.len() % INSTRUCTION == 0;
+        if !whole || !(1..=MOST).contains(&(record.tail.len() / INSTRUCTION)) {
+            return Err(wrong(at, "a filter without instructions, or with too many"));
+        }
+        if body.flags.get() & !LOG != 0 {
+            return Err(wrong(at, "a filter with unknown flags"));
+        }
+        self.define(at, body.id, Object::Filter(older + 1))
+    }
+
     fn interval_timers(&mut self, record: &Record<'_>) -> Result<(), Problem> {
         const KINDS: [(&str, &str); 3] = [
             ("real", "ALRM"),
@@ -1069,10 +1310,15 @@ impl Reading {
                 return Err(wrong(at, what));
             }
         }
-        match self.image.processes.is_empty() {
-            true => Err(wrong(0, "an image without processes")),
-            false if self.image.clocks.is_none() => Err(wrong(0, "an image without clocks")),
-            false => Ok(()),
+        if self.image.processes.is_empty() {
+            return Err(wrong(0, "an image without processes"));
+        }
+        if self.image.clocks.is_none() {
+            return Err(wrong(0, "an image without clocks"));
+        }
+        match self.spaces.iter().find(|space| space.owner.is_none()) {
+            Some(space) => Err(wrong(space.at, "an address space of no process")),
+            None => Ok(()),
         }
     }
 
@@ -1082,7 +1328,11 @@ impl Reading {
             if let Some(index) = seen.space {
                 let space = &self.spaces[index];
                 process.executable.clone_from(&space.exe);
-                process.memory = Some(space.memory.clone());
+                process.memory_of = space.owner.filter(|owner| *owner != process.pid);
+                process.memory = process.memory_of.is_none().then(|| super::Memory {
+                    copy_of: space.origin.and_then(|origin| self.spaces[origin].owner),
+                    ..space.memory.clone()
+                });
             }
             let table = same(seen.lives().map(|life| life.table));
             let place = same(seen.lives().map(|life| life.place));
@@ -1107,6 +1357,16 @@ impl Reading {
         }
         self.image
     }
+}
+
+/// How many bytes between two addresses are in ascending ranges.
+fn bytes_within(ranges: &[(u64, u64)], from: u64, to: u64) -> u64 {
+    let first = ranges.partition_point(|(_, end)| *end <= from);
+    ranges[first..]
+        .iter()
+        .take_while(|(start, _)| *start < to)
+        .map(|(start, end)| to.min(*end) - from.max(*start))
+        .sum()
 }
 
 /// What all of them are, if that is the same.
@@ -1161,6 +1421,7 @@ fn settings(at: u64, body: &codec::Thread, processors: &[u8]) -> Result<Settings
     }
     Ok(Settings {
         no_new_privileges: body.no_new_privs.get() != 0,
+        seccomp: None,
         // CAST: A signed number is stored as it is.
         nice: body.nice.get() as i32,
         policy,

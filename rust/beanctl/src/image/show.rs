@@ -61,6 +61,9 @@ pub fn run(args: &Args) -> Result<()> {
         print(&format!("{}\n", serde_json::to_string_pretty(&shown)?))?;
     } else if image.version > 0 {
         let mut out = format!("{}: {}\n", title(&args.image), head(&image));
+        for setting in &image.note {
+            line(&mut out, "  ", "cgroup", setting)?;
+        }
         tree(&mut out, &image)?;
         shared(&mut out, &image)?;
         table(&mut out, &lines)?;
@@ -138,6 +141,9 @@ fn process(out: &mut String, indent: &str, process: &Process) -> Result<()> {
         }
     }
     descriptors(out, &indent, process.open.as_ref())?;
+    if let Some(other) = process.memory_of {
+        line(out, &indent, "memory", &format!("that of {other}"))?;
+    }
     match &process.memory {
         Some(mapped) => memory(out, &indent, mapped),
         None => Ok(()),
@@ -174,6 +180,9 @@ fn ended(how: &Ended) -> String {
 
 fn state(process: &Process) -> String {
     let mut text = format!("group {}, session {}", process.group, process.session);
+    if process.init {
+        text += ", init of a pid namespace";
+    }
     if process.subreaper {
         text += ", subreaper";
     }
@@ -192,6 +201,12 @@ fn settings(settings: &Settings) -> String {
     if settings.no_new_privileges {
         parts.push("no new privileges".to_owned());
     }
+    parts.extend(
+        settings
+            .seccomp
+            .as_ref()
+            .map(|how| format!("seccomp {how}")),
+    );
     if settings.nice != 0 {
         parts.push(format!("nice {}", settings.nice));
     }
@@ -282,12 +297,15 @@ fn limits(limits: &[Limit]) -> String {
 }
 
 fn memory(out: &mut String, indent: &str, memory: &Memory) -> Result<()> {
-    let summary = format!(
+    let mut summary = format!(
         "{} in {}, {} stored",
         BinaryBytes(memory.bytes),
         plural(memory.mappings.len(), "mapping", "mappings"),
         BinaryBytes(memory.stored_bytes)
     );
+    if let Some(other) = memory.copy_of {
+        summary += &format!(", a copy of that of {other}");
+    }
     line(out, indent, "memory", &summary)?;
     if let Some(vdso) = &memory.vdso {
         let code = format!("{}, CRC-32C {}", vdso.start, vdso.crc);
@@ -341,6 +359,9 @@ fn mapping_line(mapping: &Mapping) -> String {
     let mut notes = mapping.advice.join(", ");
     if mapping.guard_bytes > 0 {
         notes += &format!(" ({} of guard pages)", BinaryBytes(mapping.guard_bytes));
+    }
+    if mapping.inherited_bytes > 0 {
+        notes += &format!(" ({} inherited)", BinaryBytes(mapping.inherited_bytes));
     }
     let line = format!(
         "{:>18} {:>11} {} {:>11} stored  {what} {notes}",

@@ -2,7 +2,10 @@
 
 //! Good images, and what is wrong with others.
 
+use std::fs::File;
+use std::io::{Seek, Write};
 use std::mem::offset_of;
+use std::path::Path;
 
 use super::read::{Problem, read};
 use super::{Descriptor, Ended, Ids, Image, Line, Open, Place, Process, Thread, Time};
@@ -11,7 +14,7 @@ use super::{Descriptor, Ended, Ids, Image, Line, Open, Place, Process, Thread, T
 mod sample;
 
 use beanpod_image::{self as codec, Type};
-use sample::Fault::{Field, Frame, Many, Tail, Twice, Without};
+use sample::Fault::{Field, Fields, Frame, Many, Tail, Twice, Without};
 use sample::{Fault, image};
 
 fn of(bytes: &[u8]) -> Result<Image, Problem> {
@@ -43,8 +46,9 @@ fn a_good_image() {
         ("x86_64", 4096)
     );
     assert!(image.memory_checksums);
-    assert_eq!(image.memory_bytes, 6 * 4096);
-    let [first, _, second] = &image.processes[..] else {
+    assert_eq!(image.note, ["pids.max 100", "bc.max numfile \\u{1b}1200"]);
+    assert_eq!(image.memory_bytes, 7 * 4096);
+    let [first, _, second, ..] = &image.processes[..] else {
         panic!("{image:?}");
     };
     assert_eq!((first.pid, first.parent), (101, None));
@@ -172,7 +176,7 @@ fn what_threads_share_is_told_once() {
 
     // The other thread has the table of the next process.
     let processes = of(Field(Type::Thread, 1, FILES, 14));
-    let [first, _, second] = &processes[..] else {
+    let [first, _, second, ..] = &processes[..] else {
         panic!("{processes:?}");
     };
     assert!(first.open.is_none() && first.place.is_some() && first.credentials.is_some());
@@ -242,7 +246,7 @@ fn several_processes_may_have_no_parent() {
         .iter()
         .map(|process| process.parent)
         .collect();
-    assert_eq!(parents, [None, Some(101), None]);
+    assert_eq!(parents[..3], [None, Some(101), None]);
 }
 
 #[test]
@@ -324,7 +328,37 @@ fn memory_is_counted_where_it_is_mapped() {
         (4, 2 * page, page)
     );
     let memory = image.processes[2].memory.as_ref().unwrap();
-    assert_eq!(memory.stored_bytes, 0);
+    assert_eq!((memory.stored_bytes, memory.copy_of), (0, None));
+}
+
+#[test]
+fn a_copy_has_what_is_in_no_frame_and_no_hole() {
+    let processes = of(&image(Fault::None)).unwrap().processes;
+    let memory = |index: usize| {
+        let memory = processes[index].memory.as_ref().unwrap();
+        let inherited: Vec<_> = memory
+            .mappings
+            .iter()
+            .map(|mapping| mapping.inherited_bytes / 4096)
+            .collect();
+        (memory.copy_of, memory.stored_bytes / 4096, inherited)
+    };
+    assert_eq!(memory(0), (None, 4, vec![0; 4]));
+    assert_eq!(memory(3), (Some(101), 1, vec![1, 1, 0, 1]));
+    assert_eq!(memory(4), (Some(104), 0, vec![0, 1, 0]));
+    assert!(processes[5].memory.is_none());
+    let of: Vec<_> = processes.iter().map(|process| process.memory_of).collect();
+    assert_eq!(of, [None, None, None, None, None, Some(105)]);
+    assert_eq!(processes[5].executable, processes[4].executable);
+}
+
+#[test]
+fn a_file_is_mapped_alike_at_another_offset() {
+    // The mapping of the first process starts a page before that of the copy.
+    let moved = Fields(&[(Type::Vma, 0, 16, 0), (Type::Vma, 4, 32, 0x1000)]);
+    let image = of(&image(moved)).unwrap();
+    let memory = image.processes[3].memory.as_ref().unwrap();
+    assert_eq!(memory.mappings[0].inherited_bytes, 4096);
 }
 
 #[test]
@@ -340,7 +374,7 @@ fn every_record_is_told_but_the_last() {
             .zip(0..)
             .all(|(line, index)| line.index == index)
     );
-    assert_eq!(lines.iter().map(|line| line.data).sum::<u64>(), 6 * 4096);
+    assert_eq!(lines.iter().map(|line| line.data).sum::<u64>(), 7 * 4096);
     assert_eq!(lines.len() as u32 + 1, of(&image).unwrap().records);
 }
 
@@ -378,6 +412,8 @@ fn an_image_that_is_cut_anywhere_is_too_short() {
 const FILES: usize = offset_of!(codec::Thread, files);
 const FS: usize = offset_of!(codec::Thread, fs);
 const CRED: usize = offset_of!(codec::Thread, cred);
+const SECCOMP: usize = offset_of!(codec::Thread, seccomp);
+const FILTERS: &str = "filters where there are none, or the other way";
 const DEATH: usize = offset_of!(codec::Thread, death_signal);
 const COMM: usize = offset_of!(codec::Thread, comm);
 const POLICY: usize = offset_of!(codec::Thread, policy);
@@ -422,11 +458,12 @@ const REFUSED: &[(Fault, Type, usize, &str)] = &[
     (Field(Type::Shm, 0, 8, 1), Type::Shm, 0, "shared memory that is not whole pages"),
     (Field(Type::Shm, 0, 4, 1), Type::Shm, 0, RESERVED),
     (Field(Type::Mm, 0, 4, 5), Type::Mm, 0, "object 5 is used as what it is not"),
-    (Field(Type::Mm, 0, 116, 1), Type::Mm, 0, RESERVED),
+    (Field(Type::Mm, 0, 116, 1), Type::Mm, 0, "object 1 is used as what it is not"),
+    (Field(Type::Mm, 1, 116, 17), Type::Mm, 1, "object 17 is not defined before it is used"),
     (Field(Type::Vma, 0, 0, 5), Type::Vma, 0, "object 5 is used as what it is not"),
     (Field(Type::Vma, 2, 0, 7), Type::Vma, 2, "object 7 is used as what it is not"),
     (Field(Type::Vma, 1, 4, 5), Type::Vma, 1, "a mapping of an unknown kind"),
-    (Field(Type::Vma, 1, 8, 1 << 14), Type::Vma, 1, "a mapping with unknown flags"),
+    (Field(Type::Vma, 1, 8, 1 << 16), Type::Vma, 1, "a mapping with unknown flags"),
     (Field(Type::Vma, 1, 12, 1), Type::Vma, 1, RESERVED),
     (Field(Type::Vma, 1, 16, 0x1000), Type::Vma, 1, "a mapping that is none, or out of order"),
     (Field(Type::Vma, 1, 32, 0x1000), Type::Vma, 1, "a mapping of nothing that has an offset"),
@@ -440,6 +477,41 @@ const REFUSED: &[(Fault, Type, usize, &str)] = &[
     (Field(Type::Guard, 0, 8, 0x7fff_e800), Type::Guard, 0,
         "guard pages that are not whole pages"),
     (Without(Type::Vma), Type::Guard, 0, OUTSIDE),
+    (Field(Type::Mm, 1, 116, 0), Type::Inherited, 0,
+        "inherited pages without an origin or a mapping"),
+    (Field(Type::Inherited, 1, 0, 0x2800), Type::Inherited, 1,
+        "inherited pages that are not whole pages"),
+    (Field(Type::Inherited, 1, 8, 0x3800), Type::Inherited, 1,
+        "inherited pages that are not whole pages"),
+    (Field(Type::Inherited, 1, 0, 0x1000), Type::Inherited, 1, STRAY),
+    (Field(Type::Inherited, 1, 0, 0x4000), Type::Inherited, 1, STRAY),
+    (Field(Type::Inherited, 1, 8, 0x5000), Type::Inherited, 1, STRAY),
+    (Twice(Type::Inherited, 1), Type::Inherited, 2, "inherited pages out of order"),
+    (Field(Type::Vma, 0, 16, 0), Type::Inherited, 0, OTHER),
+    (Field(Type::Vma, 1, 16, 0x3000), Type::Inherited, 1, OTHER),
+    (Field(Type::Vma, 1, 24, 0x3000), Type::Inherited, 1, OTHER),
+    (Field(Type::Vma, 4, 0, 3), Type::Inherited, 0, OTHER),
+    (Field(Type::Vma, 5, 8, 1), Type::Inherited, 1, OTHER),
+    (Tail(Type::Vma, 5, b"other"), Type::Inherited, 1, OTHER),
+    (Fields(&[(Type::Vma, 0, 4, 2), (Type::Vma, 4, 4, 2)]), Type::Inherited, 0, OTHER),
+    (Fields(&[(Type::Vma, 1, 8, 35), (Type::Vma, 5, 8, 35)]), Type::Inherited, 1, OTHER),
+    (Fields(&[(Type::Vma, 1, 8, 67), (Type::Vma, 5, 8, 67)]), Type::Inherited, 1, OTHER),
+    (Field(Type::Hole, 0, 0, 1), Type::Hole, 0, "object 1 is used as what it is not"),
+    (Field(Type::Hole, 0, 0, 0), Type::Hole, 0, "object 0 is not defined before it is used"),
+    (Field(Type::Hole, 0, 4, 1), Type::Hole, 0, RESERVED),
+    (Field(Type::Hole, 0, 8, 0x3800), Type::Hole, 0, NO_HOLE),
+    (Field(Type::Hole, 0, 16, 0x3800), Type::Hole, 0, NO_HOLE),
+    (Field(Type::Hole, 0, 8, 0x4000), Type::Hole, 0, NO_HOLE),
+    (Field(Type::Hole, 0, 0, 8), Type::Hole, 0, NOT_INHERITED),
+    (Field(Type::Hole, 0, 8, 0x1000), Type::Hole, 0, NOT_INHERITED),
+    (Field(Type::Hole, 0, 16, 0x5000), Type::Hole, 0, NOT_INHERITED),
+    (Fields(&[(Type::Hole, 0, 8, 0), (Type::Hole, 0, 16, 0x2000)]), Type::Hole, 0, NOT_INHERITED),
+    // That of the other copy comes first.
+    (Field(Type::Hole, 0, 0, 18), Type::Pages, 4, COPIED),
+    (Frame(1, 18, 1), Type::Hole, 0, COPIED),
+    (Frame(4, 8, 1), Type::Pages, 4, COPIED),
+    // A copy of a copy is one of the first, too.
+    (Frame(0, 18, 1), Type::Pages, 1, COPIED),
     (Without(Type::Mm), Type::Vma, 0, "a mapping of no address space"),
     (Field(Type::Files, 0, 0, 8), Type::Files, 0, "object 8 is defined out of order"),
     (Field(Type::Files, 0, 4, 1), Type::Files, 0, RESERVED),
@@ -459,7 +531,11 @@ const REFUSED: &[(Fault, Type, usize, &str)] = &[
     (Field(Type::Process, 2, 4, 3), Type::Process, 2, "a process before its parent"),
     (Field(Type::Process, 2, 4, 2), Type::Process, 2, "a child of a process that has ended"),
     (Field(Type::Process, 2, 32, 4), Type::Process, 2, "object 4 is used as what it is not"),
-    (Field(Type::Process, 2, 32, 8), Type::Process, 2, "an address space of two processes"),
+    (Field(Type::Process, 2, 32, 8), Type::Mm, 3, "an address space of no process"),
+    (Field(Type::Process, 5, 4, 4), Type::Process, 5,
+        "an address space of another process than its parent"),
+    (Field(Type::Process, 0, 32, 17), Type::Process, 0,
+        "a copy of an address space that no earlier process has"),
     (Field(Type::Process, 2, 8, 0), Type::Process, 2, NUMBER),
     (Field(Type::Process, 2, 8, 1 << 31), Type::Process, 2, NUMBER),
     (Field(Type::Process, 2, 12, 0), Type::Process, 2, NUMBER),
@@ -468,7 +544,11 @@ const REFUSED: &[(Fault, Type, usize, &str)] = &[
     (Field(Type::Process, 2, 8, 9001), Type::Process, 2, "a number of two threads"),
     (Field(Type::Process, 2, 16, 103), Type::Process, 2,
         "a process that leads a session, but no group"),
-    (Field(Type::Process, 2, 36, 4), Type::Process, 2, "a process with unknown flags"),
+    (Field(Type::Process, 2, 36, 8), Type::Process, 2, "a process with unknown flags"),
+    (Field(Type::Process, 0, 36, 4), Type::Process, 0,
+        "a pid namespace that begins with another process"),
+    (Field(Type::Process, 2, 36, 4), Type::Process, 2,
+        "a pid namespace that begins with another process"),
     (Field(Type::Process, 2, 20, 65), Type::Process, 2, "an unknown signal"),
     (Field(Type::Process, 2, 40, 65), Type::Process, 2, "an unknown signal"),
     (Field(Type::Process, 2, 44, 65), Type::Process, 2, "an unknown signal"),
@@ -494,6 +574,10 @@ const REFUSED: &[(Fault, Type, usize, &str)] = &[
     (Field(Type::Timer, 0, 44, 1 << 31), Type::Timer, 0, "a timer beyond its range"),
     (Field(Type::Timer, 0, 12, 65), Type::Timer, 0, "an unknown signal"),
     (Many(Type::Timer), Type::Timer, 1 << 16, "more than 65536 timers"),
+    (Field(Type::Thread, 0, SECCOMP, 2), Type::Thread, 0, FILTERS),
+    (Field(Type::Thread, 0, SECCOMP, 3), Type::Thread, 0, FILTERS),
+    (Field(Type::Thread, 0, SECCOMP + 4, 1), Type::Thread, 0,
+        "object 1 is used as what it is not"),
     (Field(Type::Thread, 0, 0, 102), Type::Thread, 0,
         "a first thread without the number of its process"),
     (Field(Type::Thread, 1, 0, 0), Type::Thread, 1, NUMBER),
@@ -557,6 +641,11 @@ const RESERVED: &str = "a reserved field is not zero";
 const SECOND: &str = "a time with a second of nanoseconds, or more";
 const NAME: &str = "a mapping with a name that is too long, or has a zero";
 const OUTSIDE: &str = "guard pages outside of their mapping";
+const STRAY: &str = "inherited pages outside of their mapping";
+const OTHER: &str = "inherited pages that the origin does not map alike";
+const NO_HOLE: &str = "a hole that is none, or not whole pages";
+const NOT_INHERITED: &str = "a hole where no pages were inherited";
+const COPIED: &str = "memory of an address space that was copied already";
 
 #[test]
 fn what_does_not_fit_together_is_told_with_its_place() {
@@ -594,12 +683,45 @@ fn what_is_missing_from_all_of_the_image_is_told() {
     );
 }
 
+/// What an image in a file has as a note, behind something else.
+fn note(image: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&[b"else", image].concat()).unwrap();
+    file.seek(std::io::SeekFrom::Start(4)).unwrap();
+    let note = super::note(Path::new("image"), &file);
+    assert_eq!(file.stream_position().unwrap(), 4);
+    note.map_err(|failure| failure.what)
+}
+
+#[test]
+fn the_note_is_read_ahead() {
+    let text = b"pids.max 100\nbc.max numfile \x1b1200\n".to_vec();
+    let good = image(Fault::None);
+    assert_eq!(note(&good), Ok(Some(text.clone())));
+    // What is behind it does not matter here.
+    assert_eq!(note(&good[..200]), Ok(Some(text.clone())));
+    assert_eq!(note(&image(Twice(Type::Note, 0))), Ok(Some(text.clone())));
+    assert_eq!(note(&image(Without(Type::Identity))), Ok(Some(text)));
+    assert_eq!(note(&image(Without(Type::Note))), Ok(Some(Vec::new())));
+
+    let cut = note(&good[..100]).unwrap_err();
+    assert!(cut.starts_with("image: byte "), "{cut}");
+    let mut damaged = good;
+    damaged[70] ^= 1;
+    let what = "image: byte 56: the checksum of the record does not match";
+    assert_eq!(note(&damaged), Err(what.to_owned()));
+
+    let null = File::open("/dev/null").unwrap();
+    let note = super::note(Path::new("null"), &null);
+    assert!(note.is_ok_and(|note| note.is_none()));
+}
+
 #[test]
 fn what_was_before_the_damage_is_kept() {
     let good = image(Fault::None);
     let (image, result) = read(&good[..good.len() - 1], |_| {});
     assert!(result.is_err());
-    assert_eq!(image.processes.len(), 3);
+    assert_eq!(image.processes.len(), 6);
     let memory = image.processes[0].memory.as_ref().unwrap();
     assert_eq!(memory.stored_bytes, 4 * 4096);
 }

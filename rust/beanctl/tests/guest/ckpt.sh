@@ -7,14 +7,17 @@
 # The container is a shell that counts into a file, one number a line: whatever is done to it, the
 # file has each number once, in order.
 
-tests='check_says_yes check_of_a_process dump_and_restore dump_a_second_time
-dump_leaves_running dump_of_a_process
+tests='check_says_yes check_of_a_process check_with_an_estimate
+dump_and_restore dump_a_second_time dump_leaves_running dump_of_a_process
 dump_of_a_process_that_goes_on dump_into_a_pipe snapshot_and_restore
 snapshot_is_written_while_it_goes_on snapshot_of_a_process snapshot_refused refusal_names_the_object refusal_of_itself
 no_room_and_it_goes_on no_reader_and_it_goes_on interrupted_and_it_goes_on signals_are_passed_on
 exit_code_is_passed_on restore_into_a_full_cgroup restore_of_a_used_number
 damaged_image_leaves_nothing cut_image_leaves_nothing show_knows_the_container
-suspend_and_resume suspend_and_kill restore_suspended external_file'
+suspend_and_resume suspend_and_kill restore_suspended external_file
+settings_travel settings_travel_with_a_snapshot settings_are_left_out
+settings_of_an_existing_cgroup_stay settings_do_not_come_through_a_pipe
+settings_enable_a_controller settings_that_cannot_be'
 
 # shellcheck source=rust/beanctl/tests/guest/harness.sh
 . ./beanctl-harness.sh
@@ -92,6 +95,35 @@ test_check_of_a_process() {
 	subject
 	expect 0 beanctl check --pid $pid
 	[ ! -e "$base/beanctl-$pid" ]
+	goes_on
+}
+
+# estimated NAME LEAST MOST: that number in `out' is one of these.
+estimated() {
+	found=$(sed -n "s/^ *\"$1\": \([0-9]*\),*\$/\1/p" out)
+	[ "$found" -ge "$2" ] && [ "$found" -le "$3" ] || {
+		echo "$1 is $found, not $2 to $3"
+		return 1
+	}
+}
+
+# The shell has a text of 8 MiB, of which it may have made some more.
+test_check_with_an_estimate() {
+	# shellcheck disable=SC2016 # The inner shell's own.
+	subject '; text=$(head -c 8388608 /dev/zero | tr "\0" x)'
+	expect 0 beanctl dump "$box" -o image --leave-running
+	size=$(wc -c <image)
+	expect 0 beanctl check "$box" --estimate
+	said out 'can be saved'
+	said out 'with --snapshot  about '
+	expect 0 beanctl check "$box" --estimate --json
+	said out '"supported": true'
+	estimated processes 1 1
+	estimated threads 1 1
+	estimated private_bytes 8388608 67108864
+	estimated image_bytes $((size / 2)) $((size * 4))
+	said out '"dump_stopped_seconds": '
+	said out '"snapshot_stopped_seconds": '
 	goes_on
 }
 
@@ -228,6 +260,9 @@ test_refusal_names_the_object() {
 	expect 1 beanctl check "$box"
 	said err "pid $pid fd 3: "
 	said err '/dev/kmsg'
+	expect 1 beanctl check "$box" --estimate
+	said err '/dev/kmsg'
+	said out 'with --snapshot  about '
 	expect 1 beanctl dump "$box" -o image
 	said err "pid $pid fd 3: "
 	said err '  fix: '
@@ -436,6 +471,88 @@ test_external_file() {
 	expect 0 beanctl restore image --cgroup "$box" --detach --external log=6
 	goes_on
 	[ "$(readlink /proc/$pid/fd/2)" = "$(pwd)/other" ]
+}
+
+# limited: as saved, but the container may have 77 tasks.
+limited() {
+	mkdir -p "$box"
+	echo 77 >"$box/pids.max"
+	saved
+}
+
+# pids_max VALUE: the container has this limit.
+pids_max() {
+	[ "$(cat "$box/pids.max")" = "$1" ] || {
+		echo "pids.max is $(cat "$box/pids.max"), not $1"
+		return 1
+	}
+}
+
+test_settings_travel() {
+	limited
+	expect 0 beanctl show image
+	said out 'cgroup     pids.max 77'
+	expect 0 beanctl restore image --cgroup "$box" --detach
+	pids_max 77
+	goes_on
+}
+
+test_settings_are_left_out() {
+	limited
+	expect 0 beanctl restore image --cgroup "$box" --detach --no-settings
+	pids_max max
+	goes_on
+}
+
+test_settings_travel_with_a_snapshot() {
+	subject
+	echo 77 >"$box/pids.max"
+	expect 0 beanctl dump "$box" -o image --snapshot
+	expect 0 beanctl show --json image
+	said out '"pids.max 77"'
+	goes_on
+}
+
+test_settings_of_an_existing_cgroup_stay() {
+	limited
+	mkdir "$box"
+	echo 55 >"$box/pids.max"
+	expect 0 beanctl restore image --cgroup "$box" --detach
+	pids_max 55
+	goes_on
+}
+
+test_settings_do_not_come_through_a_pipe() {
+	limited
+	# shellcheck disable=SC2002 # A pipe is what it is about.
+	cat image | beanctl restore - --cgroup "$box" --detach >out 2>err
+	said err "$box gets no settings"
+	pids_max max
+	goes_on
+}
+
+test_settings_enable_a_controller() {
+	limited
+	mkdir "$base/other"
+	box=$base/other/box
+	expect 0 beanctl restore image --cgroup "$box" --detach
+	said "$base/other/cgroup.subtree_control" pids
+	pids_max 77
+	goes_on
+}
+
+# The cgroup above it has no controllers either.
+test_settings_that_cannot_be() {
+	limited
+	mkdir -p "$base/other/deep"
+	box=$base/other/deep/box
+	expect 1 beanctl restore image --cgroup "$box" --detach
+	said err "cannot set pids.max of $box to \`77\`: cannot enable pids in $base/other/deep: "
+	said err '--no-settings'
+	gone $pid
+	[ ! -e "$box" ]
+	expect 0 beanctl restore image --cgroup "$box" --detach --no-settings
+	goes_on
 }
 
 clean() {

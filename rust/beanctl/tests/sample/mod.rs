@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! A container as the codec of the kernel writes it, for tests: a process of two threads, and its
-//! children, one that has ended and one that has not.
+//! children: one that has ended, one that has not, and one with a copy of its memory, whose child
+//! has a copy of that in turn, and shares it with a child of its own.
 
 use std::collections::BTreeMap;
 
 use beanpod_image::{
     Actions, Body, COMPAT_DATA_CRC, Clocks, Cred, Deleted, External, Fd, File, Files, Frame, Fs,
-    Guard, Header, Identity, Itimers, Memory, Mm, ObjectId, Pending, Piece, Pipe, Process, Regs,
-    Release, Rlimits, Shm, Thread, Timer, Type, Vma, Writer,
+    Guard, Header, Hole, Identity, Inherited, Itimers, Memory, Mm, Note, ObjectId, Pending, Piece,
+    Pipe, Process, Regs, Release, Rlimits, Shm, Thread, Timer, Type, Vma, Writer,
 };
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -27,6 +28,8 @@ pub enum Fault {
     /// In a record of this type, by its index among them, the 4 bytes at this offset of the
     /// structure.
     Field(Type, usize, usize, u32),
+    /// The same of several.
+    Fields(&'static [(Type, usize, usize, u32)]),
     /// What follows the structure of a record.
     Tail(Type, usize, &'static [u8]),
     /// There is no record of this type.
@@ -47,6 +50,9 @@ pub enum Fault {
     /// There are no processes.
     Empty,
 }
+
+/// A mapping: its first address, the one behind the last, its kind, and its object.
+type Map = (u64, u64, u32, ObjectId);
 
 struct Out {
     writer: Writer,
@@ -70,10 +76,16 @@ impl Out {
         let nth = self.count(T::TYPE);
         let mut tail = tail;
         let mut times = 1;
-        match self.fault {
-            Fault::Field(kind, of, at, value) if (kind, of) == (T::TYPE, nth) => {
+        let mut set = |kind, of, at: usize, value: u32| {
+            if (kind, of) == (T::TYPE, nth) {
                 body.as_mut_bytes()[at..at + 4].copy_from_slice(&value.to_le_bytes());
             }
+        };
+        match self.fault {
+            Fault::Field(kind, of, at, value) => set(kind, of, at, value),
+            Fault::Fields(fields) => fields
+                .iter()
+                .for_each(|&(kind, of, at, value)| set(kind, of, at, value)),
             Fault::Tail(kind, of, other) if (kind, of) == (T::TYPE, nth) => tail = other,
             Fault::Without(kind) if kind == T::TYPE => times = 0,
             Fault::Twice(kind, of) if (kind, of) == (T::TYPE, nth) => times = 2,
@@ -124,10 +136,22 @@ impl Out {
         body.id
     }
 
-    fn space(&mut self, id: u32, exe: ObjectId, maps: &[(u64, u64, u32, ObjectId)]) -> ObjectId {
+    fn space(&mut self, id: u32, exe: ObjectId, maps: &[Map]) -> ObjectId {
+        self.copy(id, exe, maps, ObjectId::NONE, &[])
+    }
+
+    /// An address space that has inherited these addresses.
+    fn copy(
+        &mut self,
+        id: u32,
+        exe: ObjectId,
+        maps: &[Map],
+        origin: ObjectId,
+        inherited: &[(u64, u64)],
+    ) -> ObjectId {
         let mut body = Mm::new_zeroed();
         body.id = ObjectId::new(id);
-        body.exe = exe;
+        (body.exe, body.origin) = (exe, origin);
         body.start_brk = 0x2000.into();
         body.brk = 0x4000.into();
         body.start_stack = 0x7fff_f800.into();
@@ -141,12 +165,18 @@ impl Out {
             body.kind = kind.into();
             body.object = object;
             body.flags = 3.into();
-            let name: &[u8] = if kind == 0 && start == 0x2000 {
+            let name: &[u8] = if kind == 0 && start < 0x4000 {
                 b"pool"
             } else {
                 b""
             };
             self.put(&body, name);
+            let within = |(from, _): &&(u64, u64)| (start..end).contains(from);
+            for &(start, end) in inherited.iter().filter(within) {
+                let mut body = Inherited::new_zeroed();
+                (body.start, body.end) = (start.into(), end.into());
+                self.put(&body, &[]);
+            }
         }
         body.id
     }
@@ -268,8 +298,8 @@ impl Out {
     }
 
     /// A process of one thread.
-    fn third(&mut self, number: u32, mm: ObjectId) {
-        self.process(number, 1, mm);
+    fn other(&mut self, number: u32, parent: u32, mm: ObjectId) {
+        self.process(number, parent, mm);
         let mut thread = Thread::new_zeroed();
         thread.tid = (100 + number).into();
         (thread.restart, thread.restart_clock) = (3.into(), 2.into());
@@ -292,6 +322,7 @@ pub fn image(fault: Fault) -> Vec<u8> {
     };
     out.put(&Release {}, b"7.3.4-sample");
     out.put(&Identity { uuid: [0xab; 16] }, &[]);
+    out.put(&Note {}, b"pids.max 100\nbc.max numfile \x1b1200\n");
     let exe = out.file(1, 0o100_755, "/usr/bin/co\u{fc}nt");
     out.file(2, 0o040_755, "/tmp");
     out.file(3, 0o100_644, "/tmp/out");
@@ -335,19 +366,36 @@ pub fn image(fault: Fault) -> Vec<u8> {
     (end.id, end.of, end.mode) = (ObjectId::new(13), pipe.id, 0o010_600.into());
     out.put(&end, &[]);
     out.context(14, &[(0, 3), (1, 13)], 0o077, 0);
+    let pages = [
+        (0x1000, 0x2000),
+        (0x2000, 0x4000),
+        (0x7fff_e000, 0x8000_0000),
+    ];
+    let copy = out.copy(17, exe, &maps, first, &pages);
+    let moved = [maps[0], (0x3000, 0x5000, 0, ObjectId::NONE), maps[3]];
+    let of_copy = out.copy(18, exe, &moved, copy, &[(0x3000, 0x4000)]);
     if fault != Fault::Empty {
         out.first(first);
         out.second();
-        for number in 3..=out.many(Type::Process, 3, 4096) {
-            let space = out.space(14 + number, exe, &maps[..1]);
-            out.third(number, space);
+        let last = out.many(Type::Process, 3, 4096);
+        for number in 3..=last {
+            let space = out.space(16 + number, exe, &maps[..1]);
+            out.other(number, 1, space);
         }
+        out.other(last + 1, 1, copy);
+        out.other(last + 2, last + 1, of_copy);
+        out.other(last + 3, last + 2, of_copy);
     }
     // One frame over two mappings that are adjacent.
     out.frame(Memory::Private, first, 0x1000, 3);
     out.frame(Memory::Private, first, 0x7fff_f000, 1);
     out.frame(Memory::Shared, shm, PAGE, 1);
     out.frame(Memory::Shared, gone.id, PAGE, 1);
+    let mut hole = Hole::new_zeroed();
+    hole.object = copy;
+    (hole.start, hole.end) = (0x3000.into(), 0x4000.into());
+    out.put(&hole, &[]);
+    out.frame(Memory::Private, copy, 0x7fff_f000, 1);
     let (size, _) = out.writer.end(&mut room).unwrap();
     out.bytes.extend_from_slice(&room[..size]);
     out.bytes

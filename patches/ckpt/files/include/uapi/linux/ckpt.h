@@ -79,10 +79,23 @@ struct ckpt_why {
 	__u32 length;
 };
 
+/**
+ * struct ckpt_note - what the next images of the session say besides
+ * @text:	address of any bytes, which the kernel does not look at
+ * @length:	how many, at most CKPT_NOTE_MAX; 0 is no note
+ * @flags:	none yet; 0
+ */
+struct ckpt_note {
+	__u64 text;
+	__u32 length;
+	__u32 flags;
+};
+
 /* The container stays suspended when the session is closed. */
 #define CKPT_DETACH	(1 << 0)
 
 #define CKPT_NAME_MAX	255
+#define CKPT_NOTE_MAX	32768
 
 #define CKPT_IOC_MAGIC	0xBD
 
@@ -112,5 +125,8 @@ struct ckpt_why {
  * which is then read from here while the container goes on.
  */
 #define CKPT_SNAPSHOT	_IOW(CKPT_IOC_MAGIC, 0x0a, struct ckpt_suspend)
+
+/* Has images carry a note for whoever restores them, such as settings of the cgroup. */
+#define CKPT_NOTE	_IOW(CKPT_IOC_MAGIC, 0x0b, struct ckpt_note)
 
 #endif /* _UAPI_LINUX_CKPT_H */

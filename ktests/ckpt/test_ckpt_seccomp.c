@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What threads must not do before they were saved, they must not do afterwards. */
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+#include "ckpt_finding.h"
+
+/* A system call that nothing here uses fails with an error of its own. */
+static int forbid(int nr, int error, unsigned int flags)
+{
+	struct sock_filter insns[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { .len = ARRAY_SIZE(insns), .filter = insns };
+
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
+}
+
+static int error_of(int nr)
+{
+	return syscall(nr, -1, -1, -1) < 0 ? errno : 0;
+}
+
+#define FIRST	SYS_ioprio_get
+#define SECOND	SYS_sched_getparam
+#define THIRD	SYS_getpriority
+#define FOURTH	SYS_sched_getattr
+
+static pthread_barrier_t saved;
+
+/* Has the first filter, and what the others synchronize. */
+static void *thread(void *arg)
+{
+	expect(error_of(FIRST) == E2BIG && error_of(SECOND) == EINVAL);
+	pthread_barrier_wait(&saved);
+	/* Restored. */
+	pthread_barrier_wait(&saved);
+	expect(error_of(FIRST) == E2BIG && error_of(SECOND) == EINVAL);
+	pthread_barrier_wait(&saved);
+	/* Synchronized. */
+	pthread_barrier_wait(&saved);
+	expect(error_of(SECOND) == EDOM && error_of(FOURTH) == ENODEV);
+	return NULL;
+}
+
+static void filters(void)
+{
+	pthread_t other;
+	pid_t child;
+	int status;
+
+	expect(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	expect(!forbid(FIRST, E2BIG, 0));
+	pthread_barrier_init(&saved, NULL, 2);
+	expect(!pthread_create(&other, NULL, thread, NULL));
+	expect(!forbid(SECOND, EDOM, SECCOMP_FILTER_FLAG_LOG));
+	child = fork();
+	expect(child >= 0);
+	if (!child) {
+		expect(!forbid(THIRD, EXDEV, 0));
+		ckpt_tell(10, 1);
+		while (access("go", F_OK))
+			usleep(1000);
+		expect(error_of(FIRST) == E2BIG && error_of(SECOND) == EDOM);
+		expect(error_of(THIRD) == EXDEV);
+		_exit(0);
+	}
+	pthread_barrier_wait(&saved);
+	for (status = 0; !status; usleep(1000))
+		expect(pread(3, &status, sizeof(status), 10 * sizeof(long)) >= 0);
+
+	be_saved();
+
+	expect(error_of(FIRST) == E2BIG && error_of(SECOND) == EDOM);
+	expect(error_of(THIRD) != EXDEV);
+	pthread_barrier_wait(&saved);
+	pthread_barrier_wait(&saved);
+	/* That goes only if its filters are the older ones of these. */
+	expect(!forbid(FOURTH, ENODEV, SECCOMP_FILTER_FLAG_TSYNC));
+	pthread_barrier_wait(&saved);
+	expect(!pthread_join(other, NULL));
+	expect(waitpid(child, &status, 0) == child);
+	expect(WIFEXITED(status) && !WEXITSTATUS(status));
+	all_is_well();
+}
+
+static void strict(void)
+{
+	int to[2], status;
+	pid_t child;
+	char byte;
+
+	expect(!pipe(to));
+	child = fork();
+	expect(child >= 0);
+	if (!child) {
+		close(to[1]);
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT);
+		/* Only this is allowed, and what comes then is not. */
+		syscall(SYS_read, to[0], &byte, 1);
+		syscall(SYS_write, 3, &(long){ 0 }, 0);
+		syscall(SYS_getpid);
+		syscall(SYS_exit, 0);
+	}
+	close(to[0]);
+	do {
+		char path[64], text[4096] = "";
+		int fd;
+
+		usleep(1000);
+		snprintf(path, sizeof(path), "/proc/%d/status", child);
+		fd = open(path, O_RDONLY);
+		expect(read(fd, text, sizeof(text) - 1) > 0);
+		close(fd);
+		status = !!strstr(text, "Seccomp:\t1\n");
+	} while (!status);
+
+	be_saved();
+
+	expect(write(to[1], "", 1) == 1);
+	expect(waitpid(child, &status, 0) == child);
+	expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	all_is_well();
+}
+
+static void listener(void)
+{
+	expect(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	expect(forbid(FIRST, E2BIG, SECCOMP_FILTER_FLAG_NEW_LISTENER) >= 0);
+	be_saved();
+}
+
+static int test_listener(struct ckpt_subject *subject)
+{
+	int session = ckpt_open(), ret = KSFT_FAIL;
+
+	if (session < 0 || ckpt_await(subject, 0, READY) < 0 ||
+	    differs(ckpt_check(session, subject), -EOPNOTSUPP) ||
+	    unmet(ckpt_explains(session, ": a filter of seccomp with a listener")))
+		goto out;
+	ret = KSFT_PASS;
+out:
+	close(session);
+	return ret;
+}
+
+static const struct ckpt_test tests[] = {
+	{ filters, check_finding, "test_filters" },
+	{ filters, check_snapshot, "test_filters_snapshot" },
+	{ listener, test_listener, "test_listener" },
+	{ strict, check_finding, "test_strict" },
+	{ strict, check_snapshot, "test_strict_snapshot" },
+};
+
+int main(void)
+{
+	return ckpt_main(tests, ARRAY_SIZE(tests));
+}
