@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -63,7 +62,7 @@ static bool readable(const char *at)
 }
 
 /* Which page frames a process has at @memory; 0 is none. */
-static void frames_of(pid_t pid, uint64_t frames[PAGES])
+static void frames_of(pid_t pid, unsigned long frames[PAGES])
 {
 	char path[64];
 	int fd, i;
@@ -75,7 +74,7 @@ static void frames_of(pid_t pid, uint64_t frames[PAGES])
 	close(fd);
 	/* The number of the frame, if there is one. */
 	for (i = 0; i < PAGES; i++)
-		frames[i] = frames[i] >> 63 ? frames[i] & ((1ULL << 55) - 1) : 0;
+		frames[i] = frames[i] >> 63 ? frames[i] & ((1UL << 55) - 1) : 0;
 }
 
 struct look {
@@ -85,7 +84,7 @@ struct look {
 
 static void look_at(struct look *look)
 {
-	uint64_t mine[PAGES], parents[PAGES];
+	unsigned long mine[PAGES], parents[PAGES];
 	int i;
 
 	/* Reading makes pages where there are none. */
@@ -162,7 +161,8 @@ static void family(void)
 	pid_t first, second;
 	int i;
 
-	memory = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memory = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		      -1, 0);
 	expect(memory != MAP_FAILED && !madvise(memory, PAGES * PAGE, MADV_NOHUGEPAGE));
 	for (i = 0; i < PAGES - 10; i++)
 		memory[i * PAGE] = 'A';

@@ -10,7 +10,7 @@
 
 #include "internal.h"
 
-static_assert(CKPT_FILTER == BPF_MAXINSNS * sizeof(struct sock_filter));
+static_assert(BPF_MAXINSNS * sizeof(struct sock_filter) == CKPT_FILTER);
 
 u32 ckpt_seccomp_mode(struct task_struct *task)
 {
