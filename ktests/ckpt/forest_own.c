@@ -60,8 +60,25 @@ static unsigned int *word_in(const struct forest_plan *plan, int of, int nr)
 	return &private[of][nr % pages_of(plan, of) * PAGE_WORDS + 1 + nr];
 }
 
+/* The page that a process drops of the private memory of @of. */
+static int dropped_of(const struct forest_plan *plan, int of, int nr)
+{
+	return forest_pick(plan->procs[nr].pick + of, FOREST_DROPS, pages_of(plan, of));
+}
+
+/* Who was the last to drop a page that @me has from @of; -1 is nobody. */
+static int dropper(const struct forest_plan *plan, int of, int me, int page)
+{
+	for (; me != of; me = plan->procs[me].maker)
+		if (forest_has(&plan->procs[me], FOREST_DROPS) &&
+		    dropped_of(plan, of, me) == page)
+			return me;
+	return -1;
+}
+
 static void make_memory(const struct forest_plan *plan, int me)
 {
+	const size_t page = PAGE_WORDS * sizeof(int);
 	int i;
 
 	if (forest_has(&plan->procs[me], FOREST_MEMORY)) {
@@ -73,9 +90,24 @@ static void make_memory(const struct forest_plan *plan, int me)
 		shared[me] = map(1, MAP_SHARED);
 		shared[me][PAGE_WORDS - 1] = mark_of(me);
 	}
+	for (i = 0; i < me; i++)
+		if (private[i] && forest_has(&plan->procs[me], FOREST_DROPS))
+			forest_expect(!madvise(&private[i][dropped_of(plan, i, me) * PAGE_WORDS],
+					       page, MADV_DONTNEED));
 	for (i = 0; i <= me; i++)
 		if (private[i])
 			*word_in(plan, i, me) = mark_of(me);
+}
+
+/* It has what they wrote that come between, since somebody dropped that, and nobody else. */
+static bool has_word_of(const struct forest_plan *plan, int of, int me, int nr)
+{
+	int last;
+
+	if (!forest_descends(plan, me, nr) || !forest_descends(plan, nr, of))
+		return false;
+	last = dropper(plan, of, me, nr % pages_of(plan, of));
+	return last < 0 || forest_descends(plan, nr, last);
 }
 
 static void find_memory(const struct forest_plan *plan, int me)
@@ -85,12 +117,11 @@ static void find_memory(const struct forest_plan *plan, int me)
 	for (i = 0; i <= me; i++) {
 		if (private[i]) {
 			for (j = 0; j < pages_of(plan, i); j++)
-				forest_expect(private[i][j * PAGE_WORDS] == mark_of(i) + (j << 8));
-			/* It has what they wrote that come between, and nobody else. */
+				forest_expect(private[i][j * PAGE_WORDS] ==
+					      (dropper(plan, i, me, j) < 0 ? mark_of(i) + (j << 8) : 0));
 			for (j = 0; j < plan->nr; j++)
 				forest_expect(*word_in(plan, i, j) ==
-					      (forest_descends(plan, me, j) &&
-					       forest_descends(plan, j, i) ? mark_of(j) : 0));
+					      (has_word_of(plan, i, me, j) ? mark_of(j) : 0));
 		}
 		if (shared[i]) {
 			forest_expect(shared[i][PAGE_WORDS - 1] == mark_of(i));

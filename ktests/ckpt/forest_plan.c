@@ -33,6 +33,7 @@ static const struct bit proc_bits[FOREST_PROC_BITS] = {
 	[FOREST_PIPE] = { "pipe", 25 },
 	[FOREST_CLOSES] = { "closes pipes", 25 },
 	[FOREST_MEMORY] = { "memory", 30 },
+	[FOREST_DROPS] = { "drops memory", 25 },
 	[FOREST_SHARED_MEMORY] = { "shared memory", 25 },
 	[FOREST_SIGNALS] = { "signals", 25 },
 	[FOREST_HANDLERS] = { "handlers", 25 },

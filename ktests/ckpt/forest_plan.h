@@ -34,6 +34,7 @@ enum forest_proc_bit {
 	FOREST_PIPE,
 	FOREST_CLOSES,		/* an end of the pipes that it has got */
 	FOREST_MEMORY,
+	FOREST_DROPS,		/* pages of memory that it has got */
 	FOREST_SHARED_MEMORY,
 	FOREST_SIGNALS,
 	FOREST_HANDLERS,

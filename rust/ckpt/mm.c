@@ -234,12 +234,18 @@ static int take_mm(struct mm_struct *mm)
 /* Begin with an empty one. */
 int ckpt_mm_renew(void)
 {
+	/* What writes a core dump of the restorer does so for those whom it restores. */
+	struct linux_binfmt *binfmt = current->mm->binfmt;
 	struct mm_struct *mm = mm_alloc();
+	int ret;
 
 	if (!mm)
 		return -ENOMEM;
 	mm->task_size = TASK_SIZE;
-	return take_mm(mm);
+	ret = take_mm(mm);
+	if (!ret)
+		set_binfmt(binfmt);
+	return ret;
 }
 
 /* Begin with what a child of @origin would have. */
@@ -451,5 +457,5 @@ int ckpt_mm_set_layout(const struct ckpt_layout *layout, const void *auxv,
 	if (ret)
 		return ret;
 	mm->mmap_base = layout->mmap_base;
-	return exe ? set_mm_exe_file(mm, exe) : 0;
+	return set_mm_exe_file(mm, exe);
 }
