@@ -157,7 +157,48 @@ out:
 	return ret;
 }
 
+static void *end_at_once(void *arg)
+{
+	return NULL;
+}
+
+/* Threads that have filters end all the time, and with that their filters. */
+static void ending(void)
+{
+	pthread_t thread;
+
+	expect(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	expect(!forbid(FIRST, E2BIG, 0) && !forbid(SECOND, EDOM, 0));
+	ckpt_tell(0, READY);
+	for (;;)
+		if (!pthread_create(&thread, NULL, end_at_once, NULL))
+			pthread_detach(thread);
+}
+
+/* They are looked at nevertheless. */
+static int test_ending(struct ckpt_subject *subject)
+{
+	int session = ckpt_open(), ret = KSFT_FAIL, found, i;
+
+	if (session < 0 || ckpt_await(subject, 0, READY) < 0)
+		goto out;
+	for (i = 0; i < 300; i++) {
+		found = ckpt_check(session, subject);
+		if (found && found != -EAGAIN && found != -EOPNOTSUPP && found != -ESRCH) {
+			differs(found, 0);
+			goto out;
+		}
+	}
+	if (differs(ckpt_cycle(subject), 0))
+		goto out;
+	ret = KSFT_PASS;
+out:
+	close(session);
+	return ret;
+}
+
 static const struct ckpt_test tests[] = {
+	{ ending, test_ending, "test_ending" },
 	{ filters, check_finding, "test_filters" },
 	{ filters, check_snapshot, "test_filters_snapshot" },
 	{ listener, test_listener, "test_listener" },

@@ -321,10 +321,14 @@ fn complete<T>((all, complete): (KVVec<T>, bool)) -> Result<KVVec<T>> {
 }
 
 /// How many processes are in a process group, or in a session, by the numbers that a task has.
-pub(crate) fn members(of: &Task, number: i32, session: bool) -> usize {
+///
+/// # Errors
+///
+/// `EAGAIN` if that is gone.
+pub(crate) fn members(of: &Task, number: i32, session: bool) -> Result<usize> {
     // SAFETY: There is a reference.
     let members = unsafe { bindings::ckpt_members(of.as_ptr(), number, session) };
-    usize::try_from(members).unwrap_or(usize::MAX)
+    usize::try_from(members).map_err(|_| EAGAIN)
 }
 
 /// What is done with the state of a task.
@@ -385,6 +389,18 @@ pub(crate) trait TaskExt {
     fn has_pidns_of(&self, other: &Task) -> bool {
         // SAFETY: There are references to both.
         unsafe { bindings::ckpt_task_in_pidns(self.raw(), other.as_ptr()) }
+    }
+
+    /// Whether its pid namespace has settings that a new one would not have.
+    fn pidns_differs(&self) -> bool {
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_pidns_differs(self.raw()) }
+    }
+
+    /// Has its pid namespace give out numbers above this one, as long as there are any.
+    fn pass_number(&self, number: i32) {
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_pidns_pass(self.raw(), number) };
     }
 
     /// Whether it is in the caller's pid namespace.
@@ -533,18 +549,18 @@ pub(crate) trait TaskExt {
         unsafe { bindings::ckpt_seccomp_mode(self.raw()) }
     }
 
-    /// The filter that has `nr` older ones, with its instructions into `into`.
+    /// The filter that has `newer` newer ones, with its instructions into `into`.
     ///
     /// # Errors
     ///
-    /// `ENOENT` if there are not so many, `EMEDIUMTYPE` if it has no instructions, `EINVAL` if there
-    /// is no room for them.
-    fn seccomp_filter(&self, nr: u32, into: &mut [u8]) -> Result<Filter> {
+    /// `ENOENT` if there are not so many, `EMEDIUMTYPE` if it has no instructions, `ESRCH` if the
+    /// task has ended, `EINVAL` if there is no room.
+    fn seccomp_filter(&self, newer: u32, into: &mut [u8]) -> Result<Filter> {
         let mut filter = Filter::default();
         let room = into.get_mut(..FILTER).ok_or(EINVAL)?;
         // SAFETY: There is a reference, and room for any filter.
         to_result(unsafe {
-            bindings::ckpt_seccomp_filter(self.raw(), nr, &mut filter, room.as_mut_ptr().cast())
+            bindings::ckpt_seccomp_filter(self.raw(), newer, &mut filter, room.as_mut_ptr().cast())
         })?;
         Ok(filter)
     }
@@ -765,6 +781,9 @@ impl Vma {
     /// Children do not have it as it is.
     const NOT_FORKED: u32 =
         bindings::ckpt_vma_flags_CKPT_VMA_DONTFORK | bindings::ckpt_vma_flags_CKPT_VMA_WIPEONFORK;
+    /// Its pages stay in memory, which children do not inherit.
+    pub(crate) const LOCKED: u32 =
+        bindings::ckpt_vma_flags_CKPT_VMA_LOCKED | bindings::ckpt_vma_flags_CKPT_VMA_ONFAULT;
     /// All flags.
     pub(crate) const FLAGS: u32 = bindings::ckpt_vma_flags_CKPT_VMA_FLAGS;
 
@@ -1599,14 +1618,14 @@ pub(crate) mod current {
         to_result(unsafe { bindings::ckpt_seccomp_add(flags, insns.as_ptr().cast(), insns.len()) })
     }
 
-    /// Takes the filters of another task, which is parked, up to that which has `nr` older ones.
+    /// Takes the filters of another task, which is parked, up to that which has `older` older ones.
     ///
     /// # Errors
     ///
-    /// `ENOENT` if there are not so many, `EINVAL`.
-    pub(crate) fn share_filters(with: &Task, nr: u32) -> Result {
+    /// `ENOENT` if there are not so many, `ESRCH` if it was killed, `EINVAL`.
+    pub(crate) fn share_filters(with: &Task, older: u32) -> Result {
         // SAFETY: There is a reference.
-        to_result(unsafe { bindings::ckpt_seccomp_share(with.as_ptr(), nr) })
+        to_result(unsafe { bindings::ckpt_seccomp_share(with.as_ptr(), older) })
     }
 
     /// Sets interval timers.

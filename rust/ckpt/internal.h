@@ -89,6 +89,8 @@ int ckpt_task_set_process(const struct ckpt_process *process);
 void ckpt_task_set_dumpable(u32 dumpable);
 struct pid *ckpt_pid_of(struct task_struct *task);
 struct pid *ckpt_pid_new(struct task_struct *member, s32 number);
+bool ckpt_pidns_differs(struct task_struct *task);
+void ckpt_pidns_pass(struct task_struct *task, s32 number);
 void ckpt_pid_free(struct pid *pid);
 int ckpt_groups_set(struct ckpt_group *groups, size_t nr);
 
@@ -109,10 +111,10 @@ struct ckpt_filter {
 };
 
 u32 ckpt_seccomp_mode(struct task_struct *task);
-int ckpt_seccomp_filter(struct task_struct *task, u32 nr, struct ckpt_filter *filter,
+int ckpt_seccomp_filter(struct task_struct *task, u32 newer, struct ckpt_filter *filter,
 			void *insns);
 int ckpt_seccomp_add(u32 flags, const void *insns, size_t size);
-int ckpt_seccomp_share(struct task_struct *with, u32 nr);
+int ckpt_seccomp_share(struct task_struct *with, u32 older);
 int ckpt_seccomp_strict(void);
 
 /* signals.c */

@@ -41,6 +41,17 @@ static int take(struct scan *scan, u64 position, struct page *page)
 	return run->nr == CKPT_RUN;
 }
 
+/* The private page of an entry that is there; NULL is one of the file, or zeros of nothing. */
+static struct page *private_page(struct vm_area_struct *vma, unsigned long addr, pte_t entry)
+{
+	struct page *page = vm_normal_page(vma, addr, entry);
+
+	/* In a mapping of a file, zeros are something: KSM has shared a page that was written. */
+	if (!page && !vma_is_anonymous(vma) && is_zero_pfn(pte_pfn(entry)))
+		return pte_page(entry);
+	return page && PageAnon(page) ? page : NULL;
+}
+
 static int scan_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
 		    struct mm_walk *walk)
 {
@@ -88,8 +99,8 @@ static int scan_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
 			ret = 1;
 			break;
 		}
-		page = vm_normal_page(vma, addr, entry);
-		if (page && PageAnon(page))
+		page = private_page(vma, addr, entry);
+		if (page)
 			ret = take(scan, addr, page);
 	}
 	pte_unmap_unlock(start, ptl);
@@ -148,9 +159,7 @@ static int peek_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
 		struct page *page = NULL;
 
 		if (pte_present(entry)) {
-			page = vm_normal_page(vma, addr, entry);
-			if (page && !PageAnon(page))
-				page = NULL;
+			page = private_page(vma, addr, entry);
 		} else if (!pte_none(entry) &&
 			   !softleaf_is_marker(softleaf_from_pte(entry))) {
 			page = ELSEWHERE;

@@ -21,6 +21,7 @@ use crate::{
         Settings,
         Siginfo,
         Timer,
+        FILTER,
         FILTER_FLAGS,
         PAGE_SIZE,
         PATH_MAX,
@@ -147,6 +148,7 @@ impl Vma {
     pub(crate) fn common(&self, other: &Self) -> Option<(u64, u64)> {
         let from = |vma: &Self| vma.offset.wrapping_sub(vma.start);
         let alike = ffi::Vma::go_to_children(self.kind, self.flags)
+            && self.flags & ffi::Vma::LOCKED == 0
             && (self.kind, self.flags, self.object) == (other.kind, other.flags, other.object)
             && (self.object.is_none() || from(self) == from(other))
             && self.name.as_bytes() == other.name.as_bytes();
@@ -914,6 +916,13 @@ impl Plan {
         // The kernel has fewer.
         if depth >= FILTERS || body.flags.get() & !FILTER_FLAGS != 0 {
             return Err(Refusal::What("too many filters, or one with unknown flags"));
+        }
+        // Eight bytes each.
+        let whole = record.tail.len() % 8 == 0;
+        if !whole || record.tail.is_empty() || record.tail.len() > FILTER {
+            return Err(Refusal::What(
+                "a filter without instructions, or with too many",
+            ));
         }
         let mut insns = KVVec::new();
         insns.extend_from_slice(record.tail, GFP_KERNEL)?;

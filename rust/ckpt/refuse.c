@@ -166,11 +166,24 @@ static bool memory_settings(struct task_struct *task)
 
 	if (!mm)
 		return false;
-	differ = mm->def_flags != current->mm->def_flags ||
+	differ = (mm->def_flags ^ current->mm->def_flags) & VM_INIT_DEF_MASK ||
 		 (__mm_flags_get_word(mm) ^ __mm_flags_get_word(current->mm)) &
 		 MMF_INIT_LEGACY_MASK;
 	mmput(mm);
 	return differ;
+}
+
+/* As mlockall(MCL_FUTURE) has it. */
+static bool locks_future(struct task_struct *task)
+{
+	struct mm_struct *mm = get_task_mm(task);
+	bool locks;
+
+	if (!mm)
+		return false;
+	locks = mm->def_flags & (VM_LOCKED | VM_LOCKONFAULT);
+	mmput(mm);
+	return locks;
 }
 
 static bool membarrier(struct task_struct *task)
@@ -286,6 +299,7 @@ static const struct {
 	{ perf, "performance events" },
 	{ sem_has_undo, "undo values of semaphores" },
 	{ memory_settings, "settings of its memory other than the caller's", true },
+	{ locks_future, "memory that is locked when it comes", true },
 	{ membarrier, "a registration of membarrier", true },
 	{ prctl_settings, "settings of prctl other than the caller's" },
 	{ terminal, "a controlling terminal", true },

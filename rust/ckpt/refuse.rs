@@ -10,6 +10,7 @@ use crate::{
         FileExt as _,
         MmExt as _,
         TaskExt,
+        Vma,
         PATH_MAX, //
     },
     plan,
@@ -52,6 +53,7 @@ pub(crate) fn check(
     let mut check = Check {
         buffer: KVec::from_elem(0, PATH_MAX, GFP_KERNEL)?,
         open,
+        filters: KVVec::new(),
         spaces: KVVec::new(),
         tables: KVVec::new(),
         places: KVVec::new(),
@@ -176,6 +178,8 @@ struct Check<'a> {
     buffer: KVec<u8>,
     /// What is not saved.
     open: &'a Open<'a>,
+    /// Filters of system calls.
+    filters: KVVec<Common>,
     /// Address spaces, and how many processes have them.
     spaces: KVVec<Common>,
     /// Tables of open files.
@@ -203,6 +207,11 @@ impl Check<'_> {
         let is_init = |process: &Process| process.state.flags & ffi::PROCESS_INIT != 0;
         if !tree.iter().any(is_init) {
             self.refuse(fmt!("a pid namespace whose init is outside"));
+        }
+        if first.pidns_differs() {
+            self.refuse(fmt!(
+                "settings of a pid namespace that a new one does not have"
+            ));
         }
         for process in tree.iter() {
             if process.parent.is_none() && !is_init(process) {
@@ -257,13 +266,20 @@ impl Check<'_> {
             }
         }
         let mut insns = KVVec::from_elem(0, ffi::FILTER, GFP_KERNEL)?;
-        for nr in 0.. {
-            match task.seccomp_filter(nr, &mut insns) {
-                Ok(filter) if filter.listener => {
-                    self.refuse(fmt!("pid {tid}: a filter of seccomp with a listener"));
+        for newer in 0.. {
+            match task.seccomp_filter(newer, &mut insns) {
+                Ok(filter) => {
+                    // CAST: An address.
+                    if !note(&mut self.filters, tid, (filter.key as usize, 0))? {
+                        break;
+                    }
+                    if filter.listener {
+                        self.refuse(fmt!("pid {tid}: a filter of seccomp with a listener"));
+                    }
                 }
-                Ok(_) => {}
                 Err(error) if error == ENOENT => break,
+                // One that has ended is not saved.
+                Err(error) if error == ESRCH => break,
                 Err(error) => {
                     self.refuse(fmt!("pid {tid}: a filter of seccomp ({error:?})"));
                     break;
@@ -292,7 +308,7 @@ impl Check<'_> {
             };
             if number == 0 {
                 self.refuse(fmt!("a {what} of another pid namespace"));
-            } else if ffi::members(of, number, session) != same.len() {
+            } else if ffi::members(of, number, session)? != same.len() {
                 self.refuse(fmt!("{what} {number}: a process outside is in it"));
             }
         }
@@ -358,6 +374,10 @@ impl Check<'_> {
             let at = vma.start;
             if let Some(what) = refusal {
                 self.refuse(fmt!("pid {pid} memory at {at:#x}: {what}"));
+            } else if vma.flags & Vma::LOCKED != 0 && mm.guard(&vma, &mut { at })?.is_some() {
+                self.refuse(fmt!(
+                    "pid {pid} memory at {at:#x}: guard pages in locked memory"
+                ));
             } else if self.when == When::Snapshot && vma.is_lost_to_children() {
                 self.refuse(fmt!(
                     "pid {pid} memory at {at:#x}: a snapshot has only what a child would get"

@@ -328,6 +328,11 @@ fn open(plan: &Plan, externals: &Externals, why: &mut Why) -> Result<KVVec<Optio
     Ok(files)
 }
 
+/// Whether a process is the init of a pid namespace, which is restored with it.
+fn is_init(process: &Process) -> bool {
+    process.state.flags & ffi::PROCESS_INIT != 0
+}
+
 /// The new tasks, which end when this is dropped, unless they were let go.
 struct Family {
     restore: Arc<Restore>,
@@ -354,7 +359,6 @@ impl Family {
         };
         let spawned = ffi::undisturbed(|| {
             let process = plan.processes.first();
-            let is_init = |process: &Process| process.state.flags & ffi::PROCESS_INIT != 0;
             let shares = Shares {
                 init: process.is_some_and(is_init),
                 ..Shares::default()
@@ -453,7 +457,21 @@ impl Family {
                 return Err(error);
             }
         }
-        self.group(why)
+        self.group(why)?;
+        self.pass_numbers()
+    }
+
+    /// Has a new pid namespace give nobody a number of before; it does not know what came last.
+    fn pass_numbers(&self) -> Result {
+        let plan = &self.restore.plan;
+        let Some(init) = plan.processes.first().filter(|process| is_init(process)) else {
+            return Ok(());
+        };
+        let groups = plan.processes.iter();
+        let groups = groups.map(|process| process.state.pgrp.max(process.state.session));
+        let all = plan.threads.iter().map(|thread| thread.tid).chain(groups);
+        plan.leader(init)?.pass_number(all.max().unwrap_or(0));
+        Ok(())
     }
 
     /// Puts the processes into their process groups and sessions.

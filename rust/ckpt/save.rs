@@ -173,19 +173,6 @@ impl Saved {
     }
 }
 
-/// Adds addresses of a mapping, unless there are none.
-fn add_range(ranges: &mut KVVec<Range>, start: u64, end: u64, inherited: bool) -> Result {
-    let range = Range {
-        start,
-        end,
-        inherited,
-    };
-    if start < end {
-        ranges.push(range, GFP_KERNEL)?;
-    }
-    Ok(())
-}
-
 /// Copies shared memory, or a file.
 fn copy(file: &File) -> Result<ARef<File>> {
     // CAST: A small constant.
@@ -209,18 +196,15 @@ struct Space {
 }
 
 impl Space {
-    /// Where a mapping of a copy has the same private pages, unless one of them was written to.
-    fn common<'a>(&'a self, vma: &'a plan::Vma, of: u64) -> impl Iterator<Item = (u64, u64)> + 'a {
+    /// Whether all of a mapping of a copy can have the same private pages. Of a part of it, two
+    /// mappings would become.
+    fn has(&self, vma: &plan::Vma, of: u64) -> bool {
         let first = self
             .vmas
             .partition_point(|(other, _)| other.end <= vma.start);
-        let behind = move |(other, _): &&(plan::Vma, u64)| other.start < vma.end;
-        let vmas = self.vmas.get(first..).unwrap_or(&[]);
-        let related = move |(_, family): &&(plan::Vma, u64)| of != 0 && *family == of;
-        vmas.iter()
-            .take_while(behind)
-            .filter(related)
-            .filter_map(|(other, _)| vma.common(other))
+        self.vmas.get(first).is_some_and(|(other, family)| {
+            of != 0 && *family == of && vma.common(other) == Some((vma.start, vma.end))
+        })
     }
 }
 
@@ -403,14 +387,16 @@ impl Save<'_> {
                 object: object.number().checked_sub(1).map(|index| index as usize),
                 name: vma.name,
             };
-            let mut at = vma.start;
-            for (start, end) in origin.iter().flat_map(|origin| origin.common(&vma, family)) {
-                add_range(&mut ranges, at, start, false)?;
-                add_range(&mut ranges, start, end, true)?;
-                at = end;
-            }
+            let inherited = origin
+                .as_ref()
+                .is_some_and(|origin| origin.has(&vma, family));
             if is_private {
-                add_range(&mut ranges, at, vma.end, false)?;
+                let range = Range {
+                    start: vma.start,
+                    end: vma.end,
+                    inherited,
+                };
+                ranges.push(range, GFP_KERNEL)?;
             }
             vmas.push((vma, family), GFP_KERNEL)?;
         }
@@ -562,30 +548,39 @@ impl Save<'_> {
         Ok(id)
     }
 
-    /// The filters of a thread, the oldest first; the newest one, if there is any.
+    /// The filters of a thread; the newest one, if there is any.
     fn filters(&mut self, task: &Task) -> Result<ObjectId> {
-        let mut newest = ObjectId::NONE;
         if task.seccomp() != ffi::SECCOMP_FILTER {
-            return Ok(newest);
+            return Ok(ObjectId::NONE);
         }
-        for nr in 0.. {
-            let filter = match task.seccomp_filter(nr, &mut self.scratch) {
+        // As far as they are new; the others it has in common with somebody.
+        let (mut new, mut newest) = (0, ObjectId::NONE);
+        loop {
+            match task.seccomp_filter(new, &mut self.scratch) {
                 Err(error) if error == ENOENT => break,
-                filter => filter?,
-            };
-            // CAST: An address.
-            let (id, new) = self.object(filter.key as usize)?;
-            if new {
-                let body = image::Filter {
-                    id,
-                    older: newest,
-                    flags: filter.flags.into(),
-                    reserved: 0.into(),
-                };
-                // CAST: At most `FILTER`.
-                let insns = self.scratch.get(..filter.size as usize).ok_or(E2BIG)?;
-                self.saved.put(&body, &[insns])?;
+                // CAST: An address.
+                filter => match self.find(filter?.key as usize) {
+                    Some(known) => {
+                        newest = known;
+                        break;
+                    }
+                    None => new += 1,
+                },
             }
+        }
+        for newer in (0..new).rev() {
+            let filter = task.seccomp_filter(newer, &mut self.scratch)?;
+            // CAST: An address.
+            let (id, _) = self.object(filter.key as usize)?;
+            let body = image::Filter {
+                id,
+                older: newest,
+                flags: filter.flags.into(),
+                reserved: 0.into(),
+            };
+            // CAST: At most `FILTER`.
+            let insns = self.scratch.get(..filter.size as usize).ok_or(E2BIG)?;
+            self.saved.put(&body, &[insns])?;
             newest = id;
         }
         Ok(newest)

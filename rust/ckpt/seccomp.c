@@ -22,14 +22,14 @@ u32 ckpt_seccomp_mode(struct task_struct *task)
 }
 
 #ifdef CONFIG_SECCOMP_FILTER
-/* Tell the filter that has @nr older ones; its instructions go to @insns, CKPT_FILTER bytes. */
-int ckpt_seccomp_filter(struct task_struct *task, u32 nr, struct ckpt_filter *filter,
+/* Tell the filter that has @newer newer ones; its instructions go to @insns, CKPT_FILTER bytes. */
+int ckpt_seccomp_filter(struct task_struct *task, u32 newer, struct ckpt_filter *filter,
 			void *insns)
 {
 	struct seccomp_saved saved;
 	int ret;
 
-	ret = seccomp_save_filter(task, nr, &saved, insns, BPF_MAXINSNS);
+	ret = seccomp_save_filter(task, newer, &saved, insns, BPF_MAXINSNS);
 	if (ret)
 		return ret;
 	*filter = (struct ckpt_filter) {
@@ -47,6 +47,7 @@ int ckpt_seccomp_add(u32 flags, const void *insns, size_t size)
 	struct sock_fprog prog = { .len = size / sizeof(struct sock_filter) };
 	unsigned long at;
 	long ret = -EFAULT;
+	int left;
 
 	if (!size || size > CKPT_FILTER || size % sizeof(struct sock_filter) ||
 	    flags & ~CKPT_FILTER_LOG)
@@ -62,17 +63,17 @@ int ckpt_seccomp_add(u32 flags, const void *insns, size_t size)
 		ret = seccomp_add_filter(SECCOMP_FILTER_FLAG_SPEC_ALLOW |
 					 (flags & CKPT_FILTER_LOG ? SECCOMP_FILTER_FLAG_LOG : 0),
 					 (struct sock_fprog __user *)at);
-	vm_munmap(at, PAGE_ALIGN(sizeof(prog) + size));
-	return ret;
+	left = vm_munmap(at, PAGE_ALIGN(sizeof(prog) + size));
+	return ret ?: left;
 }
 
-/* Give the current task, which has none, the same ones as another task, up to that of @nr. */
-int ckpt_seccomp_share(struct task_struct *with, u32 nr)
+/* Give the current task, which has none, those of another one up to that which has @older ones. */
+int ckpt_seccomp_share(struct task_struct *with, u32 older)
 {
-	return seccomp_share_filters(with, nr);
+	return seccomp_share_filters(with, older);
 }
 #else
-int ckpt_seccomp_filter(struct task_struct *task, u32 nr, struct ckpt_filter *filter,
+int ckpt_seccomp_filter(struct task_struct *task, u32 newer, struct ckpt_filter *filter,
 			void *insns)
 {
 	return -EINVAL;
@@ -83,7 +84,7 @@ int ckpt_seccomp_add(u32 flags, const void *insns, size_t size)
 	return -EOPNOTSUPP;
 }
 
-int ckpt_seccomp_share(struct task_struct *with, u32 nr)
+int ckpt_seccomp_share(struct task_struct *with, u32 older)
 {
 	return -EOPNOTSUPP;
 }

@@ -43,6 +43,9 @@ static int begin(void *data)
 	/* The parent waits for that: who runs out of memory must not be ended with it. */
 	if (parking->renews)
 		ret = ckpt_mm_renew();
+	/* It would wait for ever for what does not come. */
+	if (ret)
+		mm_exit_exec_release(current, current->mm);
 	/* Until the parent has written what it knows. */
 	wait_for_completion(&parking->begun);
 

@@ -27,6 +27,7 @@ struct task_struct *ckpt_task_leader(struct task_struct *task)
 /* Numbers are those that the namespace of the task has; 0 is a task outside of it. */
 s32 ckpt_task_tid(struct task_struct *task)
 {
+	guard(rcu)();
 	return task_pid_nr_ns(task, task_active_pid_ns(task));
 }
 
@@ -77,16 +78,20 @@ long ckpt_children(struct task_struct *leader, struct task_struct **children,
 	return nr;
 }
 
-/* How many processes are in a process group, or in a session; @of has the namespace. */
+/* How many processes are in a process group, or in a session; @of, if it is there, knows it. */
 long ckpt_members(struct task_struct *of, s32 number, bool session)
 {
 	const enum pid_type type = session ? PIDTYPE_SID : PIDTYPE_PGID;
+	struct pid_namespace *ns;
 	struct task_struct *task;
 	struct pid *pid;
 	long nr = 0;
 
 	guard(read_lock)(&tasklist_lock);
-	pid = find_pid_ns(number, task_active_pid_ns(of));
+	ns = task_active_pid_ns(of);
+	if (!ns)
+		return -ESRCH;
+	pid = find_pid_ns(number, ns);
 	do_each_pid_task(pid, type, task) {
 		nr++;
 	} while_each_pid_task(pid, type, task);
@@ -95,10 +100,12 @@ long ckpt_members(struct task_struct *of, s32 number, bool session)
 
 void ckpt_task_process(struct task_struct *task, struct ckpt_process *process)
 {
-	struct pid_namespace *ns = task_active_pid_ns(task);
 	const struct signal_struct *signal = task->signal;
 	struct task_struct *thread;
+	struct pid_namespace *ns;
 
+	guard(rcu)();
+	ns = task_active_pid_ns(task);
 	memset(process, 0, sizeof(*process));
 	process->pid = task_pid_nr_ns(task, ns);
 	process->pgrp = task_pgrp_nr_ns(task, ns);
@@ -113,7 +120,6 @@ void ckpt_task_process(struct task_struct *task, struct ckpt_process *process)
 	if (process->pid == 1 && ns != task_active_pid_ns(current))
 		process->flags |= CKPT_PROCESS_INIT;
 
-	guard(rcu)();
 	if (pid_alive(task))
 		process->parent = task_tgid_nr_ns(rcu_dereference(task->real_parent), ns);
 	if (!(signal->flags & SIGNAL_STOP_STOPPED))
@@ -168,9 +174,42 @@ struct pid *ckpt_pid_of(struct task_struct *task)
 /* The number of a process that is gone, and whose group or session @member will be in. */
 struct pid *ckpt_pid_new(struct task_struct *member, s32 number)
 {
+	struct pid *of = get_task_pid(member, PIDTYPE_PID), *pid;
 	pid_t nr = number;
 
-	return alloc_pid(task_active_pid_ns(member), &nr, 1);
+	if (!of)
+		return ERR_PTR(-ESRCH);
+	pid = alloc_pid(ns_of_pid(of), &nr, 1);
+	put_pid(of);
+	return pid;
+}
+
+/* What a new pid namespace would not have, but that of a task has. */
+bool ckpt_pidns_differs(struct task_struct *task)
+{
+	struct pid_namespace *ns;
+
+	guard(rcu)();
+	ns = task_active_pid_ns(task);
+	if (!ns)
+		return false;
+#if defined(CONFIG_SYSCTL) && defined(CONFIG_MEMFD_CREATE)
+	if (ns->memfd_noexec_scope != pidns_memfd_noexec_scope(task_active_pid_ns(current)))
+		return true;
+#endif
+	return ns->pid_max != PID_MAX_LIMIT;
+}
+
+/* The next number in the pid namespace of a task is a larger one, if there is one. */
+void ckpt_pidns_pass(struct task_struct *task, s32 number)
+{
+	struct pid *pid = get_task_pid(task, PIDTYPE_PID);
+
+	if (!pid)
+		return;
+	if (idr_get_cursor(&ns_of_pid(pid)->idr) <= number)
+		idr_set_cursor(&ns_of_pid(pid)->idr, number + 1);
+	put_pid(pid);
 }
 
 /* Nobody has got it. */

@@ -7,9 +7,9 @@ use super::error::Malformed;
 /// What a reader accepts at most; what is beyond is refused before it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Records, `Header` and `End` included.
+    /// Records, `Header` and `End` included, but for pages and holes.
     pub records: u32,
-    /// Bytes of metadata: headers of records, payloads, and what pads them.
+    /// Bytes of metadata: headers of these records, payloads, and what pads them.
     pub metadata: u64,
     /// Bytes of raw data.
     pub data: u64,
@@ -28,7 +28,7 @@ impl Limits {
 ///
 /// # Invariants
 ///
-/// For a reader, no total is above its limit.
+/// For a reader, no total of what is limited is above its limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Records.

@@ -71,6 +71,8 @@ pub struct Reader<S> {
     /// How many bytes were taken from the source.
     offset: u64,
     totals: Totals,
+    /// What of that was not pages and holes, of which whoever reads keeps nothing.
+    kept: Totals,
     /// Of the checksums of all records.
     chain: Checksum,
     data: Progress,
@@ -94,6 +96,7 @@ impl<S: Source> Reader<S> {
             limits,
             offset: 0,
             totals: Totals::default(),
+            kept: Totals::default(),
             chain: Checksum::new(),
             data: Progress::none(),
             data_crc: false,
@@ -260,8 +263,14 @@ impl<S: Source> Reader<S> {
         let size = record_size(len);
         let payload = buffer.get_mut(..size - RECORD_HEADER);
         let payload = payload.ok_or(fault(Malformed::PayloadTooLong(header.len.get())))?;
+        let passing = [Type::Pages, Type::Hole].map(Type::number);
+        if !passing.contains(&header.number.get()) {
+            self.kept
+                .add_record(wide(size), &self.limits)
+                .map_err(fault)?;
+        }
         self.totals
-            .add_record(wide(size), &self.limits)
+            .add_record(wide(size), &Limits::NONE)
             .map_err(fault)?;
         self.fill(payload)?;
 
