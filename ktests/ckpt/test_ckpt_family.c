@@ -5,8 +5,10 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -254,6 +256,26 @@ static void one_memory(void)
 	all_is_well();
 }
 
+/* Who crashes leaves a core dump, as before. */
+static void core(void)
+{
+	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+	int status;
+	pid_t child;
+
+	expect(!setrlimit(RLIMIT_CORE, &all));
+	child = fork();
+	expect(child >= 0);
+	if (!child) {
+		wait_for_go();
+		abort();
+	}
+	be_saved();
+	expect(waitpid(child, &status, 0) == child);
+	expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && WCOREDUMP(status));
+	all_is_well();
+}
+
 /* Who has memory in common with others than its parent is refused by name. */
 static int lone_sharer(void *arg)
 {
@@ -295,6 +317,7 @@ out:
 }
 
 static const struct ckpt_test tests[] = {
+	{ core, check_finding, "test_core" },
 	{ family, check_finding, "test_family" },
 	{ family, check_snapshot, "test_family_snapshot" },
 	{ of_file, check_finding, "test_of_file" },

@@ -436,6 +436,7 @@ int ckpt_mm_set_layout(const struct ckpt_layout *layout, const void *auxv,
 		.env_start = layout->env_start,
 		.env_end = layout->env_end,
 	};
+	u64 at;
 	int ret;
 
 	if (size != sizeof(mm->saved_auxv) || !PAGE_ALIGNED(layout->mmap_base) ||
@@ -449,8 +450,11 @@ int ckpt_mm_set_layout(const struct ckpt_layout *layout, const void *auxv,
 		ret = ckpt_arch_map_vdso(layout->vdso);
 		if (ret)
 			return ret;
+		mmap_read_lock(mm);
+		at = ckpt_arch_vdso(mm);
+		mmap_read_unlock(mm);
 		/* The kernel takes the address for a hint only. */
-		if (ckpt_arch_vdso(mm) != layout->vdso)
+		if (at != layout->vdso)
 			return -ENOMEM;
 	}
 	ret = mm_set_layout(mm, &map, auxv);

@@ -100,14 +100,15 @@ int ckpt_pipe_add(struct file *file, const void *buf, size_t size, bool packet)
 /* An end of a pipe, of which @file is both. */
 struct file *ckpt_pipe_open(struct file *file, const struct ckpt_file *state)
 {
-	const u32 flags = state->flags & (O_ACCMODE | O_NONBLOCK | O_DIRECT);
+	/* What pipe() does not give, fcntl() or an open() of a descriptor does. */
+	const u32 later = O_DIRECT | O_APPEND | O_NOATIME | O_LARGEFILE;
 	struct file *end;
 
 	if (state->flags & __FMODE_EXEC)
 		return ERR_PTR(-EINVAL);
-	end = dentry_open(&file->f_path, flags & ~O_DIRECT, current_cred());
-	/* Of packets, which only pipes themselves can ask for. */
+	end = dentry_open(&file->f_path, state->flags & (O_ACCMODE | O_NONBLOCK),
+			  current_cred());
 	if (!IS_ERR(end))
-		end->f_flags |= flags & O_DIRECT;
+		end->f_flags |= state->flags & later;
 	return end;
 }

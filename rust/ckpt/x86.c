@@ -17,14 +17,6 @@
 
 #include "internal.h"
 
-/* Where the vDSO is, with the data before it; 0 if there is none. */
-u64 ckpt_arch_vdso(struct mm_struct *mm)
-{
-	unsigned long vdso = (unsigned long)mm->context.vdso;
-
-	return vdso ? vdso - __VDSO_PAGES * PAGE_SIZE : 0;
-}
-
 /* What tells the code that this kernel maps from that of others. */
 u32 ckpt_arch_vdso_crc(void)
 {
@@ -39,6 +31,15 @@ bool ckpt_arch_is_vdso(struct vm_area_struct *vma)
 
 	return vdso && (vma->vm_flags & VM_DONTEXPAND) && vma->vm_start >= start &&
 	       vma->vm_end <= vdso + mm->context.vdso_image->size;
+}
+
+/* Where the vDSO is, with the data before it; 0 if there is none, any more. @mm is locked. */
+u64 ckpt_arch_vdso(struct mm_struct *mm)
+{
+	unsigned long vdso = (unsigned long)mm->context.vdso;
+	struct vm_area_struct *vma = vdso ? vma_lookup(mm, vdso) : NULL;
+
+	return vma && ckpt_arch_is_vdso(vma) ? vdso - __VDSO_PAGES * PAGE_SIZE : 0;
 }
 
 int ckpt_arch_map_vdso(u64 address)

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::{fmt, fs};
 
 use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::cgroup::Cgroup;
@@ -82,10 +83,28 @@ impl State {
     }
 }
 
+/// A line of signals that wait, without those of interval timers, which go on meanwhile.
+fn without_timers(line: String) -> String {
+    const TIMERS: [Signal; 3] = [Signal::SIGALRM, Signal::SIGVTALRM, Signal::SIGPROF];
+
+    let Some((name, set)) = line.split_once(':') else {
+        return line;
+    };
+    match (name, u64::from_str_radix(set.trim(), 16)) {
+        ("SigPnd" | "ShdPnd", Ok(set)) => {
+            let timers = TIMERS.iter().map(|signal| 1 << (*signal as u32 - 1));
+            let timers: u64 = timers.sum();
+            format!("{name}: {:016x}", set & !timers)
+        }
+        _ => line,
+    }
+}
+
 /// All that is compared of one process.
 fn facts(pid: Pid, numbers: &mut Numbers) -> Result<Vec<String>> {
     let dir = Path::new("/proc").join(pid.to_string());
-    let mut facts = kept(&fs::read_to_string(dir.join("status"))?, &STATUS);
+    let status = kept(&fs::read_to_string(dir.join("status"))?, &STATUS);
+    let mut facts: Vec<_> = status.into_iter().map(without_timers).collect();
     for link in ["cwd", "root", "exe"] {
         // A zombie has none of them.
         if let Ok(target) = fs::read_link(dir.join(link)) {
@@ -346,5 +365,18 @@ mod tests {
         let found = state(&["a", "b"]).differences(&state(&["b", "c"]));
         assert_eq!(found, ["lost: a", "new: c"]);
         assert!(state(&["a"]).differences(&state(&["a"])).is_empty());
+    }
+
+    #[test]
+    fn timers_go_on() {
+        let line = |text: &str| without_timers(text.to_owned());
+        assert_eq!(
+            line("ShdPnd:\t0000000006002001"),
+            "ShdPnd: 0000000000000001"
+        );
+        assert_eq!(
+            line("SigBlk:\t0000000000002000"),
+            "SigBlk:\t0000000000002000"
+        );
     }
 }
