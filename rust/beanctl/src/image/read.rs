@@ -160,14 +160,15 @@ struct Area {
 impl Area {
     /// The addresses where it can have pages of a mapping of the origin.
     fn common(&self, other: &Self) -> Option<(u64, u64)> {
-        // A child does not have the pages of those.
+        // A child does not have the pages of those, or not locked.
         const DONTFORK: u32 = 32;
         const WIPEONFORK: u32 = 64;
+        const LOCKED: u32 = 16384 | 32768;
 
         let what = |area: &Self| (area.kind, area.flags, area.object);
         let from = |area: &Self| area.offset.wrapping_sub(area.start);
         let alike = matches!(self.kind, 0 | 1)
-            && self.flags & (DONTFORK | WIPEONFORK) == 0
+            && self.flags & (DONTFORK | WIPEONFORK | LOCKED) == 0
             && what(self) == what(other)
             && (self.kind == 0 || from(self) == from(other))
             && self.name == other.name;
