@@ -469,8 +469,9 @@ impl Family {
         };
         let groups = plan.processes.iter();
         let groups = groups.map(|process| process.state.pgrp.max(process.state.session));
-        let all = plan.threads.iter().map(|thread| thread.tid).chain(groups);
-        plan.leader(init)?.pass_number(all.max().unwrap_or(0));
+        let last = plan.threads.iter().map(|thread| thread.tid).max();
+        plan.leader(init)?
+            .pass_number(last.max(groups.max()).unwrap_or(0));
         Ok(())
     }
 
