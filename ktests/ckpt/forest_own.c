@@ -116,9 +116,12 @@ static void find_memory(const struct forest_plan *plan, int me)
 
 	for (i = 0; i <= me; i++) {
 		if (private[i]) {
-			for (j = 0; j < pages_of(plan, i); j++)
+			for (j = 0; j < pages_of(plan, i); j++) {
+				bool dropped = dropper(plan, i, me, j) >= 0;
+
 				forest_expect(private[i][j * PAGE_WORDS] ==
-					      (dropper(plan, i, me, j) < 0 ? mark_of(i) + (j << 8) : 0));
+					      (dropped ? 0 : mark_of(i) + (j << 8)));
+			}
 			for (j = 0; j < plan->nr; j++)
 				forest_expect(*word_in(plan, i, j) ==
 					      (has_word_of(plan, i, me, j) ? mark_of(j) : 0));

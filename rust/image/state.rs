@@ -3,9 +3,9 @@
 //! Records of the state of a container: its files, memory and tasks.
 //!
 //! Files, pipes, shared memory objects, address spaces, tables of descriptors, places in the file
-//! system, credentials and filters are objects. The mappings of an address space follow it, and so do the
-//! descriptors of a table, what is in a pipe, the threads of a process, and what belongs to a
-//! thread.
+//! system, credentials and filters are objects. The mappings of an address space follow it, and so
+//! do the descriptors of a table, what is in a pipe, the threads of a process, and what belongs to
+//! a thread.
 
 use zerocopy::little_endian::{
     U32,
