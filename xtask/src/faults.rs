@@ -10,21 +10,20 @@
 //! where the last one stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::{Deserialize, Serialize};
 
 use crate::exit::{Exit, Failure};
 use crate::guest::{self, Console, Kernel, Limits, Outcome, Script};
-use crate::kernel::{self, Arch, Base, Config, Flavour, Series, build};
+use crate::kernel::{Arch, Base, Config, Flavour, Series, build};
 use crate::ktap;
 use crate::lock::Lock;
-use crate::paths;
+use crate::memory::Memory;
 use crate::probe;
 use crate::progress::{Bar, Unit};
 use crate::test::Selftests;
@@ -228,13 +227,13 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
     }
     let program = tests.output.path().join(PROGRAM);
     let kernel = Kernel::from(built);
-    let memory = memory(&kernel.image, &program)?;
+    let memory = Memory::new("faults", &kernel.image, &program, "")?;
     let one = args.choices.iter().any(|choice| choice.nth.is_some());
-    let mut state = match fs::read_to_string(&memory) {
-        Ok(text) if !args.again && !one => serde_json::from_str(&text)
-            .with_context(|| format!("{}; `--again` starts anew", memory.display()))?,
-        _ => State::new(),
+    let known = match args.again || one {
+        true => None,
+        false => memory.recall("`--again` starts anew")?,
     };
+    let mut state = known.unwrap_or_else(State::new);
 
     let mut bar = Bar::new("failing", Unit::Count("things"), None);
     let mut exit = Exit::Pass;
@@ -250,8 +249,7 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
         let console = go(&kernel, &program, &words, left, &mut state, &mut bar)?;
         let verdict = conclude(&mut state, &console);
         if !one {
-            fs::create_dir_all(memory.parent().unwrap_or(Path::new(".")))?;
-            fs::write(&memory, serde_json::to_string(&state)?)?;
+            memory.keep(&state)?;
         }
         if verdict != Exit::Pass {
             exit = verdict;
@@ -282,13 +280,6 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
         );
     }
     Ok(exit.into())
-}
-
-/// Where it is remembered what was done with a kernel and a program.
-fn memory(image: &Path, program: &Path) -> Result<PathBuf> {
-    let read = |path: &Path| fs::read(path).with_context(|| path.display().to_string());
-    let key = kernel::hash(&[read(image)?, read(program)?].concat());
-    Ok(paths::cache().join(format!("proven/faults-{key:016x}")))
 }
 
 /// What is still to be done, as the program wants to be told.

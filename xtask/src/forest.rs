@@ -6,19 +6,17 @@
 //! and makes the first tree smaller that is not as before. What was done is remembered for the same
 //! kernel and program, so that `--resume` goes on with the trees that are left.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::{Exit, Failure};
 use crate::guest::{self, Console, Kernel, Limits, Outcome, Script};
-use crate::kernel::{self, Arch, Base, Config, Flavour, Series, build};
-use crate::lock::Lock;
-use crate::paths;
+use crate::kernel::{Arch, Base, Config, Flavour, Series, build};
+use crate::memory::Memory;
 use crate::probe;
 use crate::progress::{Bar, Unit};
 use crate::test::Selftests;
@@ -215,14 +213,7 @@ impl Args {
         if self.debug {
             words += " --debug";
         }
-        match base {
-            Base::V7_3 => {}
-            Base::V7_2 => words += " --base 7.2",
-            Base::Tree(path) => {
-                words += &format!(" --tree {}", shell_words::quote(&path.to_string_lossy()));
-            }
-        }
-        words
+        words + &base.arguments()
     }
 }
 
@@ -256,23 +247,17 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
     }
     let program = tests.output.path().join(PROGRAM);
     let kernel = Kernel::from(built);
-    let memory = memory(&kernel.image, &program, args.seed)?;
-    let name = memory.file_name().unwrap_or_default().to_string_lossy();
-    let _lock = Lock::exclusive(&name)?;
-    let mut state = match fs::read_to_string(&memory) {
-        Ok(text) if args.resume => {
-            let state: State = serde_json::from_str(&text)
-                .with_context(|| format!("{}; leave `--resume` out", memory.display()))?;
-            eprintln!("going on with seed {}", state.next);
-            state
+    let way = args.seed.to_string();
+    let memory = Memory::new("forest", &kernel.image, &program, &way)?;
+    let _lock = memory.lock()?;
+    let mut state = State::new(args.seed);
+    if args.resume {
+        match memory.recall("leave `--resume` out")? {
+            Some(before) => state = before,
+            None => eprintln!("nothing was done with this kernel and program"),
         }
-        _ => {
-            if args.resume {
-                eprintln!("nothing was done with this kernel and program: starting");
-            }
-            State::new(args.seed)
-        }
-    };
+        eprintln!("going on with seed {}", state.next);
+    }
     // What was found before has been told.
     let told = state.findings.len();
 
@@ -289,10 +274,10 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
         let console = go(&kernel, &program, left, &mut state, |state| {
             bar.set(args.done(&began, state));
             // A run that is stopped goes on from here; the next one is saved if this one is not.
-            let _ = save(&memory, state);
+            let _ = memory.keep(state);
         })?;
         exit = conclude(&mut state, &console, from)?;
-        save(&memory, &state)?;
+        memory.keep(&state)?;
         if exit != Exit::Pass {
             bar.say(&format!("  read {}", console.log.display()));
             break;
@@ -315,19 +300,6 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
         eprintln!("reproduce: {command}");
     }
     Ok(exit.into())
-}
-
-/// Where it is remembered what was done with a kernel and a program, from the same seed on.
-fn memory(image: &Path, program: &Path, seed: u64) -> Result<PathBuf> {
-    let read = |path: &Path| fs::read(path).with_context(|| path.display().to_string());
-    let seed = seed.to_string().into_bytes();
-    let key = kernel::hash(&[read(image)?, read(program)?, seed].concat());
-    Ok(paths::cache().join(format!("proven/forest-{key:016x}")))
-}
-
-fn save(memory: &Path, state: &State) -> Result<()> {
-    fs::create_dir_all(memory.parent().unwrap_or(Path::new(".")))?;
-    fs::write(memory, serde_json::to_string(state)?).with_context(|| memory.display().to_string())
 }
 
 /// Boots a guest and lets the program do a part of what is left; calls `passed` behind each tree that
@@ -367,10 +339,8 @@ fn go(
 /// Takes in how a guest has ended that began with the seed `from`.
 fn conclude(state: &mut State, console: &Console, from: u64) -> Result<Exit> {
     let verdict = console.verdict();
-    if let Outcome::Exited(4) = console.outcome {
-        let why = console.output.lines().find(|line| line.contains("SKIP"));
-        let why = why.unwrap_or("the program skipped itself").to_owned();
-        return Err(Failure::new(Exit::Skipped, why).into());
+    if let Some(skipped) = console.skipped() {
+        return Err(skipped.into());
     }
     // No tree is to blame.
     if verdict.exit == Exit::Infrastructure || console.outcome == Outcome::BootTimeout {

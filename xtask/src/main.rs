@@ -17,6 +17,7 @@ mod guest;
 mod kernel;
 mod ktap;
 mod lock;
+mod memory;
 mod model;
 mod mutate;
 mod paths;

@@ -7,20 +7,18 @@
 //! are left.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::{Deserialize, Serialize};
 
 use crate::exit::{Exit, Failure};
 use crate::guest::{self, Console, Kernel, Limits, Outcome, Script};
-use crate::kernel::{self, Arch, Base, Config, Flavour, Series, build};
-use crate::lock::Lock;
-use crate::paths;
+use crate::kernel::{Arch, Base, Config, Flavour, Series, build};
+use crate::memory::Memory;
 use crate::progress::{Bar, Unit};
 use crate::test::Selftests;
 
@@ -233,14 +231,7 @@ impl Bc {
         if self.debug {
             words += " --debug";
         }
-        match base {
-            Base::V7_3 => {}
-            Base::V7_2 => words += " --base 7.2",
-            Base::Tree(path) => {
-                words += &format!(" --tree {}", shell_words::quote(&path.to_string_lossy()));
-            }
-        }
-        words
+        words + &base.arguments()
     }
 }
 
@@ -265,19 +256,16 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
     }
     let program = tests.output.path().join(PROGRAM);
     let kernel = Kernel::from(built);
-    let memory = memory(&kernel.image, &program, args)?;
-    let name = memory.file_name().unwrap_or_default().to_string_lossy();
-    let _lock = Lock::exclusive(&name)?;
-    let mut state = match fs::read_to_string(&memory) {
-        Ok(text) if args.resume => serde_json::from_str(&text)
-            .with_context(|| format!("{}; leave `--resume` out", memory.display()))?,
-        _ => {
-            if args.resume {
-                eprintln!("nothing was done with this kernel and program: starting");
-            }
-            State::new(args.seed)
+    let way = format!("{:?} {} {}", args.mode, args.steps, args.seed);
+    let memory = Memory::new("model", &kernel.image, &program, &way)?;
+    let _lock = memory.lock()?;
+    let mut state = State::new(args.seed);
+    if args.resume {
+        match memory.recall("leave `--resume` out")? {
+            Some(before) => state = before,
+            None => eprintln!("nothing was done with this kernel and program: starting"),
         }
-    };
+    }
     // What was found before has been told.
     let told = state.findings.len();
 
@@ -290,7 +278,7 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
     while let Some(left) = args.left(&state) {
         let console = go(args, &kernel, &program, left, &mut state, &memory, &mut bar)?;
         exit = conclude(&mut state, &console, told)?;
-        save(&memory, &state)?;
+        memory.keep(&state)?;
         if exit != Exit::Pass {
             break;
         }
@@ -314,20 +302,6 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
     Ok(exit.into())
 }
 
-/// Where it is remembered what was done with a kernel and a program, in the same way from the same
-/// seed on.
-fn memory(image: &Path, program: &Path, args: &Bc) -> Result<PathBuf> {
-    let read = |path: &Path| fs::read(path).with_context(|| path.display().to_string());
-    let way = format!("{:?} {} {}", args.mode, args.steps, args.seed).into_bytes();
-    let key = kernel::hash(&[read(image)?, read(program)?, way].concat());
-    Ok(paths::cache().join(format!("proven/model-{key:016x}")))
-}
-
-fn save(memory: &Path, state: &State) -> Result<()> {
-    fs::create_dir_all(memory.parent().unwrap_or(Path::new(".")))?;
-    fs::write(memory, serde_json::to_string(state)?).with_context(|| memory.display().to_string())
-}
-
 /// Boots a guest and lets the program do a part of what is left.
 fn go(
     args: &Bc,
@@ -335,7 +309,7 @@ fn go(
     program: &Path,
     left: Left,
     state: &mut State,
-    memory: &Path,
+    memory: &Memory,
     bar: &mut Bar,
 ) -> Result<Console> {
     let until = match left {
@@ -375,7 +349,7 @@ fn go(
             }
         }
         // A run that is stopped goes on from here; the next one is saved if this one is not.
-        let _ = save(memory, state);
+        let _ = memory.keep(state);
     });
     let console = guest::run(kernel, script)?;
     state.seconds = seconds(start);
@@ -385,10 +359,8 @@ fn go(
 /// Takes in how a guest has ended.
 fn conclude(state: &mut State, console: &Console, told: usize) -> Result<Exit> {
     let verdict = console.verdict();
-    if let Outcome::Exited(4) = console.outcome {
-        let why = console.output.lines().find(|line| line.contains("SKIP"));
-        let why = why.unwrap_or("the program skipped itself").to_owned();
-        return Err(Failure::new(Exit::Skipped, why).into());
+    if let Some(skipped) = console.skipped() {
+        return Err(skipped.into());
     }
     // Whether the program has told what was wrong.
     let found = state.findings.len() > told;

@@ -240,16 +240,7 @@ impl Plan {
         if self.repeat > 1 && matches!(job.tier, Tier::Bc | Tier::Runtimes | Tier::Ckpt) {
             words.extend(["--repeat", &repeat]);
         }
-        let tree;
-        match base {
-            Base::V7_3 => {}
-            Base::V7_2 => words.extend(["--base", "7.2"]),
-            Base::Tree(path) => {
-                tree = path.to_string_lossy();
-                words.extend(["--tree", &tree]);
-            }
-        }
-        shell_words::join(words)
+        shell_words::join(words) + &base.arguments()
     }
 }
 

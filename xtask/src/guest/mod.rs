@@ -307,6 +307,17 @@ impl Console {
         }
     }
 
+    /// The failure of a program that went through nothing because something it needs is missing, as
+    /// the selftests say it.
+    pub fn skipped(&self) -> Option<Failure> {
+        if self.outcome != Outcome::Exited(4) {
+            return None;
+        }
+        let why = self.output.lines().find(|line| line.contains("SKIP"));
+        let why = why.unwrap_or("the program skipped itself");
+        Some(Failure::new(Exit::Skipped, why))
+    }
+
     /// A failure that names the console's log.
     pub fn failure(&self, exit: Exit, findings: &[String]) -> Failure {
         Failure::new(exit, findings.join("\n       ")).fix(format!("read {}", self.log.display()))

@@ -45,6 +45,18 @@ impl Base {
         }
     }
 
+    /// The arguments that choose it, as they stand behind a command, with a space before them; none if
+    /// it is the one that is taken unless said.
+    pub fn arguments(&self) -> String {
+        match self {
+            Base::V7_3 => String::new(),
+            Base::V7_2 => " --base 7.2".into(),
+            Base::Tree(path) => {
+                format!(" --tree {}", shell_words::quote(&path.to_string_lossy()))
+            }
+        }
+    }
+
     /// The base to use when this one cannot be had any more.
     fn next(&self) -> Option<Base> {
         match self {
