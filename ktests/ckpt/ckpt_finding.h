@@ -3,8 +3,10 @@
 #ifndef _SELFTESTS_CKPT_FINDING_H
 #define _SELFTESTS_CKPT_FINDING_H
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kselftest.h"
@@ -23,17 +25,48 @@
 		} \
 	} while (0)
 
+static inline void wait_for(const char *file)
+{
+	while (access(file, F_OK))
+		usleep(1000);
+}
+
 /* Wait until the test has restored us: a file appears. */
+static inline void wait_for_go(void)
+{
+	wait_for("go");
+}
+
 static inline void be_saved_until(const char *go)
 {
 	ckpt_tell(0, READY);
-	while (access(go, F_OK))
-		usleep(1000);
+	wait_for(go);
 }
 
 static inline void be_saved(void)
 {
 	be_saved_until("go");
+}
+
+/* What a child has told in a place of its own, when it has; that is not 0. */
+static inline long told_by_child(int at)
+{
+	long value = 0;
+
+	/* Behind the end of the file there is nothing yet. */
+	while (!value) {
+		expect(pread(3, &value, sizeof(value), at * sizeof(value)) >= 0);
+		usleep(1000);
+	}
+	return value;
+}
+
+static inline void ended_well(pid_t child)
+{
+	int status;
+
+	expect(waitpid(child, &status, 0) == child);
+	expect(WIFEXITED(status) && !WEXITSTATUS(status));
 }
 
 static inline void all_is_well(void)
@@ -78,6 +111,19 @@ static inline int check_finding(struct ckpt_subject *subject)
 static inline int check_snapshot(struct ckpt_subject *subject)
 {
 	return check_finding_of(subject, ckpt_cycle_snapshot);
+}
+
+/* Whether a subject that is ready is refused, with this said about it. */
+static inline int check_refusal(struct ckpt_subject *subject, const char *what)
+{
+	int session = ckpt_open(), ret = KSFT_FAIL;
+
+	if (session >= 0 && ckpt_await(subject, 0, READY) > 0 &&
+	    !differs(ckpt_check(session, subject), -EOPNOTSUPP) &&
+	    !unmet(ckpt_explains(session, what)))
+		ret = KSFT_PASS;
+	close(session);
+	return ret;
 }
 
 #endif /* _SELFTESTS_CKPT_FINDING_H */

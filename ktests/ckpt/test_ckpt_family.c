@@ -29,32 +29,6 @@ enum {
 
 static char *memory;
 
-/* What a child has told, when it has. */
-static void await_number(int at)
-{
-	long value = 0;
-
-	/* Behind the end of the file there is nothing yet. */
-	while (!value) {
-		expect(pread(3, &value, sizeof(value), at * sizeof(value)) >= 0);
-		usleep(1000);
-	}
-}
-
-static void wait_for_go(void)
-{
-	while (access("go", F_OK))
-		usleep(1000);
-}
-
-static void ended_well(pid_t child)
-{
-	int status;
-
-	expect(waitpid(child, &status, 0) == child);
-	expect(WIFEXITED(status) && !WEXITSTATUS(status));
-}
-
 /* Whether there is memory that can be read. */
 static bool readable(const char *at)
 {
@@ -149,7 +123,7 @@ static void member(int number, int nth, void (*also)(void), pid_t child)
 	if (also)
 		also();
 	ckpt_tell(WRITTEN + number, 1);
-	await_number(WRITTEN);
+	told_by_child(WRITTEN);
 	look_at(&before);
 	ckpt_tell(LOOKED + number, 1);
 	wait_for_go();
@@ -178,19 +152,19 @@ static void family(void)
 		expect(grandchild >= 0);
 		if (!grandchild)
 			member(2, 5, NULL, 0);
-		await_number(WRITTEN + 2);
+		told_by_child(WRITTEN + 2);
 		member(1, 4, NULL, grandchild);
 	}
-	await_number(WRITTEN + 1);
+	told_by_child(WRITTEN + 1);
 	second = fork();
 	expect(second >= 0);
 	if (!second)
 		member(3, 6, differ, 0);
-	await_number(WRITTEN + 3);
+	told_by_child(WRITTEN + 3);
 	write_each(7, 'a');
 	ckpt_tell(WRITTEN, 1);
 	for (i = 1; i < 4; i++)
-		await_number(LOOKED + i);
+		told_by_child(LOOKED + i);
 	be_saved();
 	ended_well(first);
 	ended_well(second);
@@ -223,7 +197,7 @@ static void of_file(void)
 		expect(memory[6 * PAGE] == 'f');
 		_exit(0);
 	}
-	await_number(WRITTEN);
+	told_by_child(WRITTEN);
 	be_saved();
 	expect(memory[0] == 'p' && memory[PAGE] == 'p' && memory[2 * PAGE] == 'p');
 	expect(memory[3 * PAGE] == 'p' && !memory[4 * PAGE] && memory[5 * PAGE] == 'f');
@@ -285,16 +259,7 @@ static void siblings(void)
 
 static int test_siblings(struct ckpt_subject *subject)
 {
-	int session = ckpt_open(), ret = KSFT_FAIL;
-
-	if (session < 0 || ckpt_await(subject, 0, READY) < 0 ||
-	    differs(ckpt_check(session, subject), -EOPNOTSUPP) ||
-	    unmet(ckpt_explains(session, "an address space that it shares with others")))
-		goto out;
-	ret = KSFT_PASS;
-out:
-	close(session);
-	return ret;
+	return check_refusal(subject, "an address space that it shares with others");
 }
 
 static const struct ckpt_test tests[] = {

@@ -297,8 +297,7 @@ static void family(void)
 	child = fork();
 	expect(child >= 0);
 	if (!child) {
-		while (access("go", F_OK))
-			usleep(1000);
+		wait_for_go();
 		_exit(getppid() == parent && getsid(0) == parent ? 42 : 1);
 	}
 	be_saved();

@@ -60,7 +60,6 @@ static void filters(void)
 {
 	pthread_t other;
 	pid_t child;
-	int status;
 
 	expect(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	expect(!forbid(FIRST, E2BIG, 0));
@@ -72,15 +71,13 @@ static void filters(void)
 	if (!child) {
 		expect(!forbid(THIRD, EXDEV, 0));
 		ckpt_tell(10, 1);
-		while (access("go", F_OK))
-			usleep(1000);
+		wait_for_go();
 		expect(error_of(FIRST) == E2BIG && error_of(SECOND) == EDOM);
 		expect(error_of(THIRD) == EXDEV);
 		_exit(0);
 	}
 	pthread_barrier_wait(&saved);
-	for (status = 0; !status; usleep(1000))
-		expect(pread(3, &status, sizeof(status), 10 * sizeof(long)) >= 0);
+	told_by_child(10);
 
 	be_saved();
 
@@ -92,8 +89,7 @@ static void filters(void)
 	expect(!forbid(FOURTH, ENODEV, SECCOMP_FILTER_FLAG_TSYNC));
 	pthread_barrier_wait(&saved);
 	expect(!pthread_join(other, NULL));
-	expect(waitpid(child, &status, 0) == child);
-	expect(WIFEXITED(status) && !WEXITSTATUS(status));
+	ended_well(child);
 	all_is_well();
 }
 
@@ -145,16 +141,7 @@ static void listener(void)
 
 static int test_listener(struct ckpt_subject *subject)
 {
-	int session = ckpt_open(), ret = KSFT_FAIL;
-
-	if (session < 0 || ckpt_await(subject, 0, READY) < 0 ||
-	    differs(ckpt_check(session, subject), -EOPNOTSUPP) ||
-	    unmet(ckpt_explains(session, ": a filter of seccomp with a listener")))
-		goto out;
-	ret = KSFT_PASS;
-out:
-	close(session);
-	return ret;
+	return check_refusal(subject, ": a filter of seccomp with a listener");
 }
 
 static void *end_at_once(void *arg)

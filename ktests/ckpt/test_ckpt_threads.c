@@ -212,8 +212,7 @@ static void *have_child(void *arg)
 
 	expect(child >= 0);
 	if (!child) {
-		while (access("go", F_OK))
-			usleep(1000);
+		wait_for_go();
 		_exit(9);
 	}
 	return (void *)(long)child;

@@ -98,8 +98,7 @@ static void none(void)
 	child = fork();
 	expect(child >= 0);
 	if (!child) {
-		while (access("go", F_OK))
-			usleep(1000);
+		wait_for_go();
 		_exit(getitimer(ITIMER_REAL, &now) || microseconds(&now.it_value));
 	}
 	be_saved();

@@ -27,26 +27,6 @@ static pid_t child_of(void (*fn)(void))
 	return child;
 }
 
-/* What a child has told, when it has. */
-static long told_by_child(int at)
-{
-	long value = 0;
-
-	/* Behind the end of the file there is nothing yet. */
-	while (!value) {
-		expect(pread(3, &value, sizeof(value), at * sizeof(value)) >= 0);
-		usleep(1000);
-	}
-	return value;
-}
-
-/* When we are restored. */
-static void wait_for_go(void)
-{
-	while (access("go", F_OK))
-		usleep(1000);
-}
-
 /* The state of a process, as a letter; 0 if there is none. */
 static char state_of(pid_t pid)
 {
@@ -67,14 +47,6 @@ static void await_state(pid_t pid, char state)
 {
 	while (state_of(pid) != state)
 		usleep(1000);
-}
-
-static void ended_well(pid_t child)
-{
-	int status;
-
-	expect(waitpid(child, &status, 0) == child);
-	expect(WIFEXITED(status) && !WEXITSTATUS(status));
 }
 
 /* Each number is a place where a child says what it finds in the end. */
@@ -217,8 +189,7 @@ static void orphans(void)
 /* Until the parent has looked. */
 static void wait_for_end(void)
 {
-	while (access("end", F_OK))
-		usleep(1000);
+	wait_for("end");
 }
 
 static void let_end(void)

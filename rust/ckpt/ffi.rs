@@ -68,8 +68,6 @@ pub(crate) const SIGNALS: usize = bindings::CKPT_SIGNALS as usize;
 pub(crate) const RLIMITS: usize = 2 * bindings::CKPT_RLIMITS as usize;
 /// The size of what the kernel has of a siginfo_t, in bytes.
 pub(crate) const SIGINFO: usize = bindings::CKPT_SIGINFO as usize;
-/// The flag of a process that is the init of a pid namespace below the caller's.
-pub(crate) const PROCESS_INIT: u32 = bindings::ckpt_process_flags_CKPT_PROCESS_INIT;
 /// The most that a filter of system calls has, in bytes.
 pub(crate) const FILTER: usize = bindings::CKPT_FILTER as usize;
 /// All flags of a filter.
@@ -320,6 +318,11 @@ fn complete<T>((all, complete): (KVVec<T>, bool)) -> Result<KVVec<T>> {
     }
 }
 
+/// Whether a process is the init of a pid namespace below the caller's, which is restored with it.
+pub(crate) fn is_init(process: &Process) -> bool {
+    process.flags & bindings::ckpt_process_flags_CKPT_PROCESS_INIT != 0
+}
+
 /// How many processes are in a process group, or in a session, by the numbers that a task has.
 ///
 /// # Errors
@@ -549,18 +552,19 @@ pub(crate) trait TaskExt {
         unsafe { bindings::ckpt_seccomp_mode(self.raw()) }
     }
 
-    /// The filter that has `newer` newer ones, with its instructions into `into`.
+    /// The filter that has `newer` newer ones, with its instructions, as far as they fit, into
+    /// `into`.
     ///
     /// # Errors
     ///
     /// `ENOENT` if there are not so many, `EMEDIUMTYPE` if it has no instructions, `ESRCH` if the
-    /// task has ended, `EINVAL` if there is no room.
+    /// task has ended.
     fn seccomp_filter(&self, newer: u32, into: &mut [u8]) -> Result<Filter> {
         let mut filter = Filter::default();
-        let room = into.get_mut(..FILTER).ok_or(EINVAL)?;
-        // SAFETY: There is a reference, and room for any filter.
+        let (room, size) = (into.as_mut_ptr().cast(), into.len());
+        // SAFETY: There is a reference, and room for `size`.
         to_result(unsafe {
-            bindings::ckpt_seccomp_filter(self.raw(), newer, &mut filter, room.as_mut_ptr().cast())
+            bindings::ckpt_seccomp_filter(self.raw(), newer, &mut filter, room, size)
         })?;
         Ok(filter)
     }

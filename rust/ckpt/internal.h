@@ -112,7 +112,7 @@ struct ckpt_filter {
 
 u32 ckpt_seccomp_mode(struct task_struct *task);
 int ckpt_seccomp_filter(struct task_struct *task, u32 newer, struct ckpt_filter *filter,
-			void *insns);
+			void *insns, size_t size);
 int ckpt_seccomp_add(u32 flags, const void *insns, size_t size);
 int ckpt_seccomp_share(struct task_struct *with, u32 older);
 int ckpt_seccomp_strict(void);

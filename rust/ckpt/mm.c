@@ -317,6 +317,7 @@ static unsigned long map_locked(const struct ckpt_vma *vma, unsigned long prot,
 		return -EINVAL;
 	if (locked && !can_do_mlock())
 		return -EPERM;
+	/* The task is new, and nobody else has its address space yet: no lock is needed. */
 	mm->def_flags |= locked;
 	ret = vm_mmap(vma->file, vma->start, vma->end - vma->start, prot, map,
 		      vma->offset);

@@ -11,11 +11,19 @@
 
 #include "internal.h"
 
+/* A page that is not there to be looked at. */
+#define ELSEWHERE ((struct page *)1)
+
+/* Looks at the places of a mapping, one after the other. */
 struct scan {
+	/* What is there, of its own pages: NULL is none. Other than 0 ends the scan. */
+	int (*see)(struct scan *scan, unsigned long addr, struct page *page);
 	struct page **pages;
 	struct ckpt_run *run;
-	/* A page that has to be brought in before it can be looked at; 0 is none. */
+	/* Where the first page is ELSEWHERE; 0 is nowhere. */
 	unsigned long absent;
+	/* Where there is no page, are zeros, and not what a file has. */
+	bool anon;
 };
 
 static bool is_zero(struct page *page)
@@ -63,76 +71,6 @@ static int scan_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
 
 	ptl = pmd_trans_huge_lock(pmd, vma);
 	if (ptl) {
-		struct page *page = pmd_present(*pmd) ?
-			vm_normal_page_pmd(vma, addr, *pmd) : NULL;
-
-		if (!pmd_present(*pmd))
-			scan->absent = addr;
-		if (page && PageAnon(page)) {
-			page += (addr & ~HPAGE_PMD_MASK) >> PAGE_SHIFT;
-			for (; !ret && addr < end; addr += PAGE_SIZE, page++)
-				ret = take(scan, addr, page);
-		}
-		spin_unlock(ptl);
-		return scan->absent ? 1 : ret;
-	}
-
-	start = pte_offset_map_lock(walk->mm, pmd, addr, &ptl);
-	if (!start) {
-		walk->action = ACTION_AGAIN;
-		return 0;
-	}
-	for (pte = start; !ret && addr < end; pte++, addr += PAGE_SIZE) {
-		pte_t entry = ptep_get(pte);
-		struct page *page;
-
-		if (pte_none(entry))
-			continue;
-		if (!pte_present(entry)) {
-			if (softleaf_is_poison_marker(softleaf_from_pte(entry))) {
-				ret = -EHWPOISON;
-				break;
-			}
-			if (softleaf_is_marker(softleaf_from_pte(entry)))
-				continue;
-			scan->absent = addr;
-			ret = 1;
-			break;
-		}
-		page = private_page(vma, addr, entry);
-		if (page)
-			ret = take(scan, addr, page);
-	}
-	pte_unmap_unlock(start, ptl);
-	return ret;
-}
-
-static const struct mm_walk_ops scan_ops = {
-	.pmd_entry = scan_pmd,
-	.walk_lock = PGWALK_RDLOCK,
-};
-
-/* A page that is not there to be looked at. */
-#define ELSEWHERE ((struct page *)1)
-
-/* What another address space has at some places, of its own pages: NULL is none. */
-struct peek {
-	int (*see)(struct peek *peek, unsigned long addr, struct page *page);
-	struct page **pages;
-	struct ckpt_run *run;
-};
-
-static int peek_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
-		    struct mm_walk *walk)
-{
-	struct vm_area_struct *vma = walk->vma;
-	struct peek *peek = walk->private;
-	spinlock_t *ptl; /* of the page table */
-	pte_t *start, *pte;
-	int ret = 0;
-
-	ptl = pmd_trans_huge_lock(pmd, vma);
-	if (ptl) {
 		struct page *page = ELSEWHERE;
 
 		if (pmd_present(*pmd)) {
@@ -141,7 +79,7 @@ static int peek_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
 				page + ((addr & ~HPAGE_PMD_MASK) >> PAGE_SHIFT) : NULL;
 		}
 		for (; !ret && addr < end; addr += PAGE_SIZE) {
-			ret = peek->see(peek, addr, page);
+			ret = scan->see(scan, addr, page);
 			if (page && page != ELSEWHERE)
 				page++;
 		}
@@ -160,39 +98,51 @@ static int peek_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
 
 		if (pte_present(entry)) {
 			page = private_page(vma, addr, entry);
-		} else if (!pte_none(entry) &&
-			   !softleaf_is_marker(softleaf_from_pte(entry))) {
-			page = ELSEWHERE;
+		} else if (!pte_none(entry)) {
+			const softleaf_t leaf = softleaf_from_pte(entry);
+
+			if (softleaf_is_poison_marker(leaf)) {
+				ret = -EHWPOISON;
+				break;
+			}
+			page = softleaf_is_marker(leaf) ? NULL : ELSEWHERE;
 		}
-		ret = peek->see(peek, addr, page);
+		ret = scan->see(scan, addr, page);
 	}
 	pte_unmap_unlock(start, ptl);
 	return ret;
 }
 
-static const struct mm_walk_ops peek_ops = {
-	.pmd_entry = peek_pmd,
+static const struct mm_walk_ops scan_ops = {
+	.pmd_entry = scan_pmd,
 	.walk_lock = PGWALK_RDLOCK,
 };
 
-static int peek_range(struct mm_struct *mm, u64 from, u64 end, struct peek *peek)
+/* Look at a part of one mapping; the caller has the lock of @mm for reading. */
+static int scan_locked(struct mm_struct *mm, u64 from, u64 end, struct scan *scan)
 {
-	struct vm_area_struct *vma;
-	int ret;
+	struct vm_area_struct *vma = find_vma(mm, from);
 
-	ret = mmap_read_lock_killable(mm);
-	if (ret)
-		return ret;
-	vma = find_vma(mm, from);
-	ret = !vma || vma->vm_start > from || vma->vm_end < end ? -EFAULT :
-		walk_page_range_vma(vma, from, end, &peek_ops, peek);
-	mmap_read_unlock(mm);
-	return min(ret, 0);
+	if (!vma || vma->vm_start > from || vma->vm_end < end)
+		return -EFAULT;
+	scan->anon = vma_is_anonymous(vma);
+	return min(walk_page_range_vma(vma, from, end, &scan_ops, scan), 0);
 }
 
-static int see_any(struct peek *peek, unsigned long addr, struct page *page)
+static int scan_range(struct mm_struct *mm, u64 from, u64 end, struct scan *scan)
 {
-	struct ckpt_run *run = peek->run;
+	int ret = mmap_read_lock_killable(mm);
+
+	if (ret)
+		return ret;
+	ret = scan_locked(mm, from, end, scan);
+	mmap_read_unlock(mm);
+	return ret;
+}
+
+static int see_any(struct scan *scan, unsigned long addr, struct page *page)
+{
+	struct ckpt_run *run = scan->run;
 
 	if (run->hole && (!page || addr != run->position + run->hole))
 		return 1;
@@ -207,14 +157,14 @@ static int see_any(struct peek *peek, unsigned long addr, struct page *page)
 /* Find the first pages that the origin has between @from and @end. */
 static int find_hole(struct mm_struct *origin, u64 from, u64 end, struct ckpt_run *hole)
 {
-	struct peek peek = { .see = see_any, .run = hole };
+	struct scan scan = { .see = see_any, .run = hole };
 
-	return from < end ? peek_range(origin, from, end, &peek) : 0;
+	return from < end ? scan_range(origin, from, end, &scan) : 0;
 }
 
-static int see_all(struct peek *peek, unsigned long addr, struct page *page)
+static int see_all(struct scan *scan, unsigned long addr, struct page *page)
 {
-	peek->pages[(addr - peek->run->position) >> PAGE_SHIFT] = page;
+	scan->pages[(addr - scan->run->position) >> PAGE_SHIFT] = page;
 	return 0;
 }
 
@@ -222,13 +172,13 @@ static int see_all(struct peek *peek, unsigned long addr, struct page *page)
 static int look_up(struct mm_struct *origin, struct ckpt_run *run,
 		   struct page **others)
 {
-	struct peek peek = { .see = see_all, .pages = others, .run = run };
+	struct scan scan = { .see = see_all, .pages = others, .run = run };
 	u32 i;
 	int ret;
 
 	memset(others, 0, run->nr * sizeof(*others));
-	ret = peek_range(origin, run->position,
-			 run->position + (u64)run->nr * PAGE_SIZE, &peek);
+	ret = scan_range(origin, run->position,
+			 run->position + (u64)run->nr * PAGE_SIZE, &scan);
 	if (ret)
 		return ret;
 
@@ -281,6 +231,16 @@ static void trim(struct page **pages, struct page **others, bool anon,
 	run->nr = end - skip;
 }
 
+/* See pages that are to be saved. */
+static int see_own(struct scan *scan, unsigned long addr, struct page *page)
+{
+	if (page == ELSEWHERE) {
+		scan->absent = addr;
+		return 1;
+	}
+	return page ? take(scan, addr, page) : 0;
+}
+
 /*
  * Find the next private pages between *@from and @end, as they are, and move *@from behind them;
  * without any, to @end.
@@ -288,21 +248,14 @@ static void trim(struct page **pages, struct page **others, bool anon,
 static int scan_run(struct mm_struct *mm, u64 *from, u64 end, struct page **pages,
 		    struct ckpt_run *run, bool *anon)
 {
-	struct scan scan = { .pages = pages, .run = run };
-	struct vm_area_struct *vma;
+	struct scan scan = { .see = see_own, .pages = pages, .run = run };
 	int ret;
 
 	ret = mmap_read_lock_killable(mm);
 	if (ret)
 		return ret;
-	vma = find_vma(mm, *from);
-	if (!vma || vma->vm_start > *from || vma->vm_end < end) {
-		mmap_read_unlock(mm);
-		return -EFAULT;
-	}
-	*anon = vma_is_anonymous(vma);
-	ret = walk_page_range_vma(vma, *from, end, &scan_ops, &scan);
-	if (!run->nr && scan.absent) {
+	ret = scan_locked(mm, *from, end, &scan);
+	if (!ret && !run->nr && scan.absent) {
 		long nr = get_user_pages_remote(mm, scan.absent, 1,
 						FOLL_DUMP | FOLL_FORCE,
 						pages, NULL);
@@ -315,8 +268,9 @@ static int scan_run(struct mm_struct *mm, u64 *from, u64 end, struct page **page
 		}
 	}
 	mmap_read_unlock(mm);
+	*anon = scan.anon;
 	*from = run->nr ? run->position + (u64)run->nr * PAGE_SIZE : end;
-	return min(ret, 0);
+	return ret;
 }
 
 /*

@@ -26,7 +26,6 @@ use crate::{
         PAGE_SIZE,
         PATH_MAX,
         PROCESS_FLAGS,
-        PROCESS_INIT,
         REGSETS,
         RLIMITS,
         SECCOMP_FILTER,
@@ -843,14 +842,13 @@ impl Plan {
         if leads_alone || state.flags & !PROCESS_FLAGS != 0 {
             return Err(Refusal::What("a process that cannot be"));
         }
-        let is_init = state.flags & PROCESS_INIT != 0;
-        if is_init && (count > 0 || state.pid != 1) {
+        if ffi::is_init(&state) && (count > 0 || state.pid != 1) {
             return Err(Refusal::What(
                 "a pid namespace that begins with another process",
             ));
         }
         let mut before = self.processes.iter();
-        if parent.is_none() && before.any(|first| first.state.flags & PROCESS_INIT != 0) {
+        if parent.is_none() && before.any(|first| ffi::is_init(&first.state)) {
             return Err(Refusal::What(
                 "a process that came into its pid namespace from outside",
             ));

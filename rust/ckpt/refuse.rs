@@ -204,8 +204,7 @@ impl Check<'_> {
         if first.has_pidns_of_caller() {
             return;
         }
-        let is_init = |process: &Process| process.state.flags & ffi::PROCESS_INIT != 0;
-        if !tree.iter().any(is_init) {
+        if !tree.iter().any(|process| ffi::is_init(&process.state)) {
             self.refuse(fmt!("a pid namespace whose init is outside"));
         }
         if first.pidns_differs() {
@@ -214,7 +213,7 @@ impl Check<'_> {
             ));
         }
         for process in tree.iter() {
-            if process.parent.is_none() && !is_init(process) {
+            if process.parent.is_none() && !ffi::is_init(&process.state) {
                 let pid = process.state.pid;
                 self.refuse(fmt!(
                     "pid {pid}: it came into its pid namespace from outside"
@@ -265,9 +264,8 @@ impl Check<'_> {
                 return Ok(());
             }
         }
-        let mut insns = KVVec::from_elem(0, ffi::FILTER, GFP_KERNEL)?;
         for newer in 0.. {
-            match task.seccomp_filter(newer, &mut insns) {
+            match task.seccomp_filter(newer, &mut []) {
                 Ok(filter) => {
                     // CAST: An address.
                     if !note(&mut self.filters, tid, (filter.key as usize, 0))? {

@@ -328,11 +328,6 @@ fn open(plan: &Plan, externals: &Externals, why: &mut Why) -> Result<KVVec<Optio
     Ok(files)
 }
 
-/// Whether a process is the init of a pid namespace, which is restored with it.
-fn is_init(process: &Process) -> bool {
-    process.state.flags & ffi::PROCESS_INIT != 0
-}
-
 /// The new tasks, which end when this is dropped, unless they were let go.
 struct Family {
     restore: Arc<Restore>,
@@ -360,7 +355,7 @@ impl Family {
         let spawned = ffi::undisturbed(|| {
             let process = plan.processes.first();
             let shares = Shares {
-                init: process.is_some_and(is_init),
+                init: process.is_some_and(|process| ffi::is_init(&process.state)),
                 ..Shares::default()
             };
             first
@@ -464,7 +459,8 @@ impl Family {
     /// Has a new pid namespace give nobody a number of before; it does not know what came last.
     fn pass_numbers(&self) -> Result {
         let plan = &self.restore.plan;
-        let Some(init) = plan.processes.first().filter(|process| is_init(process)) else {
+        let first = plan.processes.first();
+        let Some(init) = first.filter(|first| ffi::is_init(&first.state)) else {
             return Ok(());
         };
         let groups = plan.processes.iter();

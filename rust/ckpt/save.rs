@@ -556,7 +556,7 @@ impl Save<'_> {
         // As far as they are new; the others it has in common with somebody.
         let (mut new, mut newest) = (0, ObjectId::NONE);
         loop {
-            match task.seccomp_filter(new, &mut self.scratch) {
+            match task.seccomp_filter(new, &mut []) {
                 Err(error) if error == ENOENT => break,
                 // CAST: An address.
                 filter => match self.find(filter?.key as usize) {

@@ -22,14 +22,15 @@ u32 ckpt_seccomp_mode(struct task_struct *task)
 }
 
 #ifdef CONFIG_SECCOMP_FILTER
-/* Tell the filter that has @newer newer ones; its instructions go to @insns, CKPT_FILTER bytes. */
+/* Tell the filter that has @newer newer ones; its instructions go to @insns as far as they fit. */
 int ckpt_seccomp_filter(struct task_struct *task, u32 newer, struct ckpt_filter *filter,
-			void *insns)
+			void *insns, size_t size)
 {
 	struct seccomp_saved saved;
 	int ret;
 
-	ret = seccomp_save_filter(task, newer, &saved, insns, BPF_MAXINSNS);
+	ret = seccomp_save_filter(task, newer, &saved, insns,
+				  size / sizeof(struct sock_filter));
 	if (ret)
 		return ret;
 	*filter = (struct ckpt_filter) {
@@ -74,7 +75,7 @@ int ckpt_seccomp_share(struct task_struct *with, u32 older)
 }
 #else
 int ckpt_seccomp_filter(struct task_struct *task, u32 newer, struct ckpt_filter *filter,
-			void *insns)
+			void *insns, size_t size)
 {
 	return -EINVAL;
 }
