@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ckpt.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kselftest.h"
@@ -24,17 +26,84 @@
 #define COUNT	0
 #define WRONG	1
 
+/* What the subject has in common with its child. */
+#define MARK	2
+#define CALL	SYS_ioprio_get	/* which nobody needs */
+
+static volatile struct {
+	long mark;
+	long child, thread;	/* how often each of them was there */
+	long wrong;		/* what the child found */
+} *shared;
+
+static void *be_thread(void *arg)
+{
+	for (;;) {
+		shared->thread++;
+		usleep(1000);
+	}
+	return NULL;
+}
+
+/*
+ * The child leads a process group, and has a thread, a child that ended, a timer, a signal that
+ * waits, and a call that is forbidden. A fault that is meant for the engine may come here: it does
+ * not count.
+ */
+static void be_child(void)
+{
+	const struct itimerspec in_days = { .it_value.tv_sec = 1 << 20 };
+	struct sigevent silent = { .sigev_notify = SIGEV_NONE };
+	struct itimerspec left;
+	pid_t self = getpid(), ended;
+	pthread_t thread;
+	timer_t timer;
+	sigset_t set;
+	siginfo_t info;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	if (setpgid(0, 0) || sigprocmask(SIG_BLOCK, &set, NULL) || kill(self, SIGUSR1))
+		_exit(109);
+	ended = fork();
+	if (!ended)
+		_exit(3);
+	if (waitid(P_PID, ended, &info, WEXITED | WNOWAIT) ||
+	    timer_create(CLOCK_MONOTONIC, &silent, &timer) ||
+	    timer_settime(timer, 0, &in_days, NULL) || ckpt_forbid(CALL, E2BIG, 0) ||
+	    pthread_create(&thread, NULL, be_thread, NULL))
+		_exit(110);
+
+	for (;; usleep(1000)) {
+		info.si_status = 0;
+		if (getpgrp() != self)
+			shared->wrong = 6;
+		else if (!sigpending(&set) && !sigismember(&set, SIGUSR1))
+			shared->wrong = 7;
+		else if (waitid(P_PID, ended, &info, WEXITED | WNOWAIT | WNOHANG) ?
+			 errno == ECHILD : info.si_status != 3)
+			shared->wrong = 8;
+		else if (timer_gettime(timer, &left) ?
+			 errno == EINVAL : !left.it_value.tv_sec)
+			shared->wrong = 9;
+		else if (syscall(CALL, -1, -1) >= 0 || errno != E2BIG)
+			shared->wrong = 10;
+		else
+			shared->child++;
+	}
+}
+
 /*
  * Besides its own memory the subject has some that it shares with a child, and
  * a part of a file. It ends when any of that is not as it was, or its thread is
- * not the one that it has registered.
+ * not the one that it has registered, or the child is not what it was.
  */
 void ckpt_count(void)
 {
 	static volatile int tid;
-	volatile char *own, *shared, *file;
+	volatile char *own, *file;
 	pid_t self = getpid(), child;
-	long n;
+	long n, wrong = 0;
 	int fd;
 
 	own = mmap(NULL, ARRAY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -46,27 +115,36 @@ void ckpt_count(void)
 	if (file == MAP_FAILED)
 		_exit(105);
 	own[0] = 1;
-	shared[0] = 2;
+	shared->mark = MARK;
 	file[0] = 3;
 	tid = self;
 	syscall(SYS_set_tid_address, &tid);
 
 	child = fork();
-	while (!child)
-		usleep(1000);
 	if (child < 0)
 		_exit(106);
+	if (!child)
+		be_child();
 
 	for (n = 1; ; n++) {
-		int wrong = own[0] != 1 ? 1 : shared[0] != 2 ? 2 : file[0] != 3 ? 3 :
-			    tid != self ? 4 : kill(child, 0) ? 5 : 0;
+		long of_child = shared->child, of_thread = shared->thread;
 
+		/* Until both have been there again. */
+		while (!wrong && (shared->child == of_child || shared->thread == of_thread)) {
+			siginfo_t info = { .si_pid = 0 };
+			bool gone;
+
+			usleep(1000);
+			gone = waitid(P_PID, child, &info, WEXITED | WNOWAIT | WNOHANG) ?
+				errno == ECHILD : info.si_pid;
+			wrong = own[0] != 1 ? 1 : shared->mark != MARK ? 2 : file[0] != 3 ? 3 :
+				tid != self ? 4 : gone ? 5 : shared->wrong;
+		}
 		if (wrong) {
 			ckpt_tell(WRONG, wrong);
 			_exit(107);
 		}
 		ckpt_tell(COUNT, n);
-		usleep(1000);
 	}
 }
 
@@ -74,7 +152,8 @@ bool ckpt_goes_on(struct ckpt_subject *subject)
 {
 	static const char * const wrong[] = {
 		"", "its memory", "shared memory", "what it mapped of a file",
-		"what its thread registered", "its child"
+		"what its thread registered", "its child", "a process group",
+		"a signal that waits", "a child that ended", "a timer", "a forbidden call"
 	};
 	long before = ckpt_told(subject, COUNT), found;
 	int i;

@@ -6,9 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ckpt.h>
+#include <linux/filter.h>
 #include <linux/landlock.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +50,7 @@ int ckpt_skip(const char *reason)
 	return KSFT_SKIP;
 }
 
-/* Domains of Landlock. */
+/* Domains of Landlock, and filters of seccomp. */
 
 bool ckpt_has_landlock(void)
 {
@@ -68,6 +71,19 @@ int ckpt_enter_domain(void)
 	ret = syscall(SYS_landlock_restrict_self, rules, 0);
 	close(rules);
 	return ret;
+}
+
+int ckpt_forbid(int nr, int error, unsigned int flags)
+{
+	struct sock_filter insns[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { .len = ARRAY_SIZE(insns), .filter = insns };
+
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
 }
 
 /* Numbers: a file that the subject has open, and the test opens each time. */

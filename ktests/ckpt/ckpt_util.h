@@ -39,6 +39,8 @@ int ckpt_skip(const char *reason);
 
 bool ckpt_has_landlock(void);
 int ckpt_enter_domain(void);
+/* From here on this system call fails with @error, by a filter; flags of seccomp(). */
+int ckpt_forbid(int nr, int error, unsigned int flags);
 
 /* Expectations: true, and a line says so, when something is wrong. */
 #define unmet(condition) \

@@ -322,6 +322,32 @@ static bool dump_after(int ret)
 	       !unmet(ckpt_nothing_left(subject)) && revive();
 }
 
+/* The subject goes on while the image is read. */
+static int snapshot(void)
+{
+	struct ckpt_suspend args = { .cgroup = cgroup, .timeout = 10000 };
+	int ret;
+
+	arm(kind, nth);
+	ret = ioctl(session, CKPT_SNAPSHOT, &args) ? -errno : read_image();
+	fired = disarm(kind, nth);
+	return ret;
+}
+
+static bool snapshot_after(int ret)
+{
+	if (unmet(ckpt_goes_on(subject)))
+		return false;
+	renew();
+	if (ret)
+		return true;
+	if (unmet(keep_image()) || !end())
+		return false;
+	/* It counts from the snapshot on. */
+	ckpt_forget(subject);
+	return revive();
+}
+
 static int resume(void)
 {
 	if (differs(ckpt_suspend(session, subject), 0))
@@ -386,6 +412,7 @@ static const struct verb {
 	{ "check", check, check_after },
 	{ "suspend", suspend, suspend_after },
 	{ "dump", dump, dump_after },
+	{ "snapshot", snapshot, snapshot_after },
 	{ "resume", resume, suspend_after },
 	{ "kill", end_armed, end_after },
 	{ "restore", restore_armed, restore_after },

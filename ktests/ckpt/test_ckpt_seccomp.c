@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What threads must not do before they were saved, they must not do afterwards. */
 #include <errno.h>
-#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -15,25 +13,12 @@
 #include "kselftest.h"
 #include "ckpt_finding.h"
 
-/* A system call that nothing here uses fails with an error of its own. */
-static int forbid(int nr, int error, unsigned int flags)
-{
-	struct sock_filter insns[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog prog = { .len = ARRAY_SIZE(insns), .filter = insns };
-
-	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
-}
-
 static int error_of(int nr)
 {
 	return syscall(nr, -1, -1, -1) < 0 ? errno : 0;
 }
 
+/* Calls that nothing here uses. */
 #define FIRST	SYS_ioprio_get
 #define SECOND	SYS_sched_getparam
 #define THIRD	SYS_getpriority
@@ -62,14 +47,14 @@ static void filters(void)
 	pid_t child;
 
 	expect(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-	expect(!forbid(FIRST, E2BIG, 0));
+	expect(!ckpt_forbid(FIRST, E2BIG, 0));
 	pthread_barrier_init(&saved, NULL, 2);
 	expect(!pthread_create(&other, NULL, thread, NULL));
-	expect(!forbid(SECOND, EDOM, SECCOMP_FILTER_FLAG_LOG));
+	expect(!ckpt_forbid(SECOND, EDOM, SECCOMP_FILTER_FLAG_LOG));
 	child = fork();
 	expect(child >= 0);
 	if (!child) {
-		expect(!forbid(THIRD, EXDEV, 0));
+		expect(!ckpt_forbid(THIRD, EXDEV, 0));
 		ckpt_tell(10, 1);
 		wait_for_go();
 		expect(error_of(FIRST) == E2BIG && error_of(SECOND) == EDOM);
@@ -86,7 +71,7 @@ static void filters(void)
 	pthread_barrier_wait(&saved);
 	pthread_barrier_wait(&saved);
 	/* That goes only if its filters are the older ones of these. */
-	expect(!forbid(FOURTH, ENODEV, SECCOMP_FILTER_FLAG_TSYNC));
+	expect(!ckpt_forbid(FOURTH, ENODEV, SECCOMP_FILTER_FLAG_TSYNC));
 	pthread_barrier_wait(&saved);
 	expect(!pthread_join(other, NULL));
 	ended_well(child);
@@ -135,7 +120,7 @@ static void strict(void)
 static void listener(void)
 {
 	expect(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-	expect(forbid(FIRST, E2BIG, SECCOMP_FILTER_FLAG_NEW_LISTENER) >= 0);
+	expect(ckpt_forbid(FIRST, E2BIG, SECCOMP_FILTER_FLAG_NEW_LISTENER) >= 0);
 	be_saved();
 }
 
@@ -155,7 +140,7 @@ static void ending(void)
 	pthread_t thread;
 
 	expect(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-	expect(!forbid(FIRST, E2BIG, 0) && !forbid(SECOND, EDOM, 0));
+	expect(!ckpt_forbid(FIRST, E2BIG, 0) && !ckpt_forbid(SECOND, EDOM, 0));
 	ckpt_tell(0, READY);
 	for (;;)
 		if (!pthread_create(&thread, NULL, end_at_once, NULL))

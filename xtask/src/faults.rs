@@ -32,7 +32,9 @@ use crate::test::Selftests;
 const PROGRAM: &str = "fault_ckpt";
 
 /// What is repeated, and what of it fails; the program has the same names.
-const VERBS: [&str; 6] = ["check", "suspend", "dump", "resume", "kill", "restore"];
+const VERBS: [&str; 7] = [
+    "check", "suspend", "dump", "snapshot", "resume", "kill", "restore",
+];
 const KINDS: [&str; 3] = ["slab", "page", "user"];
 
 /// How a line about a fault starts, in the program's output and in the kernel's log.
