@@ -215,6 +215,42 @@ out:
 	return ret;
 }
 
+/* An image is within a file; reading it ends where it ends. */
+static int test_within_a_file(struct ckpt_subject *subject)
+{
+	static const char other[1000] = "not of the image";
+	char image[PATH_MAX], buffer[4096];
+	int session = dumped(subject, image), from = -1, ret = KSFT_FAIL;
+	struct ckpt_restore args = { };
+	off_t end = sizeof(other);
+	ssize_t len;
+
+	snprintf(buffer, sizeof(buffer), "%s/within", subject->dir);
+	args.image = open(buffer, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	args.cgroup = open(subject->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (session >= 0)
+		from = open(image, O_RDONLY | O_CLOEXEC);
+	if (from < 0 || write(args.image, other, sizeof(other)) != sizeof(other))
+		goto out;
+	for (; (len = read(from, buffer, sizeof(buffer))) > 0; end += len)
+		if (write(args.image, buffer, len) != len)
+			goto out;
+	if (write(args.image, other, sizeof(other)) != sizeof(other))
+		goto out;
+
+	lseek(args.image, sizeof(other), SEEK_SET);
+	if (!differs(ioctl(session, CKPT_RESTORE, &args), 0) &&
+	    !differs(lseek(args.image, 0, SEEK_CUR), end) &&
+	    !ckpt_resume(session) && goes_on(subject))
+		ret = KSFT_PASS;
+out:
+	close(from);
+	close(args.cgroup);
+	close(args.image);
+	close(session);
+	return ret;
+}
+
 /* At the path of a file is a pipe now, which nobody must wait to open. */
 static int test_stale(struct ckpt_subject *subject)
 {
@@ -459,6 +495,7 @@ static const struct ckpt_test tests[] = {
 	T(test_own_image),
 	T(test_stale),
 	T(test_truncated),
+	T(test_within_a_file),
 };
 
 #undef T

@@ -28,11 +28,13 @@
 //!
 //! Reference: <https://docs.kernel.org/userspace-api/ckpt.html>
 
+mod batch;
 mod container;
 mod detached;
 mod external;
 mod ffi;
 pub mod image;
+mod incoming;
 mod plan;
 mod rebuild;
 mod refuse;

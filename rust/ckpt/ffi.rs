@@ -81,8 +81,8 @@ pub(crate) const PROCESS_FLAGS: u32 = bindings::ckpt_process_flags_CKPT_PROCESS_
 /// What tells a parent of a death.
 // CAST: A small number.
 pub(crate) const SIGCHLD: i32 = bindings::SIGCHLD as i32;
-/// How many pages a run has at most.
-pub(crate) const RUN: usize = bindings::CKPT_RUN as usize;
+/// How many runs of pages are found at once at most.
+pub(crate) const RUNS: usize = bindings::CKPT_RUNS as usize;
 /// The size of a page in bytes.
 pub(crate) const PAGE_SIZE: usize = kernel::page::PAGE_SIZE;
 /// The binary logarithm of that.
@@ -880,14 +880,14 @@ pub(crate) trait MmExt {
     ///
     /// `EINTR`.
     fn vma(&self, from: u64) -> Result<Option<(Vma, Option<&'static str>)>> {
-        let mut raw = MaybeUninit::<bindings::ckpt_vma>::zeroed();
+        let mut raw = MaybeUninit::<bindings::ckpt_vma>::uninit();
         // SAFETY: There is a reference.
         match unsafe { bindings::ckpt_mm_vma(self.raw(), from, raw.as_mut_ptr()) } {
             0 => {}
             error if Error::from_errno(error) == ENOENT => return Ok(None),
             error => return Err(Error::from_errno(error)),
         }
-        // SAFETY: It was zeroed, which is a value, and then written.
+        // SAFETY: All of it was written, as there is a mapping.
         let raw = unsafe { raw.assume_init() };
         let vma = Vma {
             start: raw.start,
@@ -952,21 +952,12 @@ impl MmExt for MmWithUser {
     }
 }
 
-/// Adjacent pages, each with a reference.
-pub(crate) struct Pages {
-    pages: KVec<*mut bindings::page>,
-    /// Room for those that they are compared with.
-    others: KVec<*mut bindings::page>,
-    run: Run,
-}
-
-/// What was found in private memory.
-pub(crate) enum Found {
-    /// Pages.
-    Pages,
-    /// As many bytes where there are none, but in the origin.
-    Hole(u64),
-}
+/// Pages that were found in memory, each with a reference, in runs.
+///
+/// # Invariants
+///
+/// As many pages as are counted have a reference, and as many runs are valid.
+pub(crate) struct Pages(KVBox<bindings::ckpt_found>);
 
 // SAFETY: Pages belong to no thread.
 unsafe impl Send for Pages {}
@@ -978,26 +969,19 @@ impl Pages {
     ///
     /// `ENOMEM`.
     pub(crate) fn new() -> Result<Self> {
-        Ok(Self {
-            pages: KVec::from_elem(ptr::null_mut(), RUN, GFP_KERNEL)?,
-            others: KVec::from_elem(ptr::null_mut(), RUN, GFP_KERNEL)?,
-            run: Run::default(),
-        })
+        // INVARIANT: There are none.
+        Ok(Self(KVBox::zeroed(GFP_KERNEL)?))
     }
 
-    /// Where they start.
-    pub(crate) fn position(&self) -> u64 {
-        self.run.position
+    /// Adjacent ones, and holes, in the order in which they were found.
+    pub(crate) fn runs(&self) -> &[Run] {
+        // CAST: A small number.
+        self.0.runs.get(..self.0.nr_runs as usize).unwrap_or(&[])
     }
 
-    /// Their size in bytes.
-    pub(crate) fn bytes(&self) -> usize {
-        // CAST: At most `RUN`.
-        self.run.nr as usize * PAGE_SIZE
-    }
-
-    /// The next private ones of a mapping, between `from`, which is moved, and `end`, or the next
-    /// hole; none if there are no more. What the origin has, too, is left out.
+    /// Adds the next private ones of a mapping, between `from`, which is moved, and `end`, or
+    /// places where only the origin has some. What the origin has, too, is left out. True if there
+    /// may be more, without room for them.
     ///
     /// # Errors
     ///
@@ -1008,64 +992,45 @@ impl Pages {
         origin: Option<&MmWithUser>,
         from: &mut u64,
         end: u64,
-    ) -> Result<Option<Found>> {
-        self.put();
-        // SAFETY: There are references, and twice room for `RUN` pages.
-        let found = unsafe {
-            bindings::ckpt_pages_scan(
-                mm.as_raw(),
-                origin.map_or(ptr::null_mut(), |origin| origin.as_raw()),
-                from,
-                end,
-                self.pages.as_mut_ptr(),
-                self.others.as_mut_ptr(),
-                &mut self.run,
-            )
-        };
-        Ok(match (self.found(found)?, self.run.hole) {
-            (false, _) => None,
-            (true, 0) => Some(Found::Pages),
-            (true, bytes) => Some(Found::Hole(bytes)),
-        })
+    ) -> Result<bool> {
+        let origin = origin.map_or(ptr::null_mut(), |origin| origin.as_raw());
+        // SAFETY: There are references.
+        found(unsafe { bindings::ckpt_pages_scan(mm.as_raw(), origin, from, end, &mut *self.0) })
     }
 
-    /// The next ones of shared memory or of a file from `from` on, which is moved; false if there
-    /// are no more. The position of the file is moved.
+    /// Adds the next ones of shared memory or of a file from `from` on, which is moved, likewise.
+    /// The position of the file is moved.
     ///
     /// # Errors
     ///
     /// Those of reading it.
     pub(crate) fn file(&mut self, file: &File, from: &mut u64) -> Result<bool> {
-        self.put();
-        // SAFETY: There is a reference, and room for `RUN` pages.
-        let found = unsafe {
-            bindings::ckpt_pages_file(file.as_ptr(), from, self.pages.as_mut_ptr(), &mut self.run)
-        };
-        self.found(found)
+        // SAFETY: There is a reference.
+        found(unsafe { bindings::ckpt_pages_file(file.as_ptr(), from, &mut *self.0) })
     }
 
-    fn found(&mut self, found: c_int) -> Result<bool> {
-        match found {
-            error if error < 0 => Err(Error::from_errno(error)),
-            found => Ok(found > 0),
-        }
+    /// Their number.
+    fn count(&self) -> usize {
+        // CAST: A small number.
+        self.0.nr_pages as usize
+    }
+
+    /// The page with a byte of them, and which byte of the page that is.
+    fn page(&self, offset: usize) -> Option<(*mut bindings::page, usize)> {
+        let pages = self.0.pages.get(..self.count())?;
+        Some((*pages.get(offset / PAGE_SIZE)?, offset % PAGE_SIZE))
     }
 
     /// Copies from `offset` on, and returns how many bytes: at most to the end of a page.
     pub(crate) fn copy(&self, offset: usize, to: &mut IovIterDest<'_>) -> usize {
-        let within = offset % PAGE_SIZE;
-        let size = PAGE_SIZE - within;
-        match self.pages.get(offset / PAGE_SIZE) {
-            Some(page) if offset < self.bytes() => {
-                // SAFETY: The page has a reference.
-                unsafe { bindings::ckpt_page_to_iter(*page, within, size, to.as_raw()) }
-            }
-            _ => 0,
-        }
+        self.page(offset).map_or(0, |(page, at)| {
+            // SAFETY: The page has a reference.
+            unsafe { bindings::ckpt_page_to_iter(page, at, PAGE_SIZE - at, to.as_raw()) }
+        })
     }
 
-    /// Passes the rest of a page from `offset` on, at most `len` bytes, to a pipe that has room,
-    /// and returns how many bytes.
+    /// Passes at most `len` bytes from `offset` on to a pipe, as long as that has room, and returns
+    /// how many.
     ///
     /// # Errors
     ///
@@ -1076,29 +1041,13 @@ impl Pages {
         len: usize,
         pipe: &mut PipeDest<'_>,
     ) -> Result<usize> {
-        let within = offset % PAGE_SIZE;
-        let page = *self.pages.get(offset / PAGE_SIZE).ok_or(EINVAL)?;
-        let size = len.min(PAGE_SIZE - within);
-        // SAFETY: The page has a reference, and the pipe is locked.
-        passed(unsafe { bindings::ckpt_page_to_pipe(page, within, size, pipe.as_raw()) })
-    }
-
-    /// Writes at most `len` bytes from `offset` on to a file, and returns how many.
-    ///
-    /// # Errors
-    ///
-    /// Those of write(2).
-    pub(crate) fn to_file(&self, offset: usize, len: usize, file: &File) -> Result<usize> {
-        let first = offset / PAGE_SIZE;
-        let rest = self.pages.get(first..).ok_or(EINVAL)?;
-        // SAFETY: That many bytes are left of pages that have references.
+        let pages = self.0.pages.get(..self.count()).ok_or(EINVAL)?;
+        let rest = pages.get(offset / PAGE_SIZE..).ok_or(EINVAL)?;
+        let at = offset % PAGE_SIZE;
+        let size = len.min((rest.len() * PAGE_SIZE).saturating_sub(at));
+        // SAFETY: The pages have references, and the pipe is locked.
         passed(unsafe {
-            bindings::ckpt_pages_to_file(
-                rest.as_ptr().cast_mut(),
-                offset % PAGE_SIZE,
-                len.min(self.bytes() - offset),
-                file.as_ptr(),
-            )
+            bindings::ckpt_pages_to_pipe(rest.as_ptr().cast_mut(), at, size, pipe.as_raw())
         })
     }
 
@@ -1108,9 +1057,10 @@ impl Pages {
     ///
     /// Those of write(2).
     pub(crate) fn to_places_in(&self, file: &File) -> Result {
-        let places = (self.position()..).step_by(PAGE_SIZE);
-        // CAST: At most `RUN`.
-        for (page, at) in self.pages.iter().take(self.run.nr as usize).zip(places) {
+        let places = self.runs().iter().filter(|run| !run.hole);
+        let places =
+            places.flat_map(|run| (run.position..run.position + run.bytes).step_by(PAGE_SIZE));
+        for (page, at) in self.0.pages.iter().take(self.count()).zip(places) {
             // SAFETY: The page has a reference.
             to_result(unsafe { bindings::ckpt_page_to_file(*page, file.as_ptr(), at) })?;
         }
@@ -1119,15 +1069,80 @@ impl Pages {
 
     /// Gives them back.
     pub(crate) fn put(&mut self) {
-        // SAFETY: As many have a reference.
-        unsafe { bindings::ckpt_pages_put(self.pages.as_mut_ptr(), self.run.nr) };
-        self.run.nr = 0;
+        // SAFETY: By the invariant.
+        unsafe { bindings::ckpt_pages_put(self.0.pages.as_mut_ptr(), self.0.nr_pages) };
+        // INVARIANT: There are none.
+        self.0.nr_pages = 0;
+        self.0.nr_runs = 0;
     }
 }
 
 impl Drop for Pages {
     fn drop(&mut self) {
         self.put();
+    }
+}
+
+/// Whether there may be more, or why not.
+fn found(more: c_int) -> Result<bool> {
+    to_result(more.min(0))?;
+    Ok(more > 0)
+}
+
+/// Bytes and pages that are written together.
+pub(crate) struct Gather(KBox<bindings::ckpt_gather>);
+
+// SAFETY: There is nothing in it but for the time of a write.
+unsafe impl Send for Gather {}
+
+impl Gather {
+    /// An empty one.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self(KBox::zeroed(GFP_KERNEL)?))
+    }
+
+    /// Writes to a file where it is what `collect` collects, and returns how many bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of write(2).
+    pub(crate) fn write<'a>(
+        &mut self,
+        file: &File,
+        collect: impl FnOnce(&mut Collection<'_, 'a>),
+    ) -> Result<usize> {
+        self.0.nr = 0;
+        self.0.size = 0;
+        collect(&mut Collection(&mut self.0, PhantomData));
+        // SAFETY: There is a reference, and what was collected is still borrowed.
+        passed(unsafe { bindings::ckpt_gather_write(&mut *self.0, file.as_ptr()) })
+    }
+}
+
+/// What was collected, which is borrowed.
+pub(crate) struct Collection<'c, 'a>(&'c mut bindings::ckpt_gather, PhantomData<&'a [u8]>);
+
+impl<'a> Collection<'_, 'a> {
+    /// Adds at most `len` bytes from `offset` on, and returns how many: none if there is no room.
+    pub(crate) fn add_bytes(&mut self, bytes: &'a VVec<u8>, offset: usize, len: usize) -> usize {
+        let Some(rest) = bytes.get(offset..).filter(|rest| !rest.is_empty()) else {
+            return 0;
+        };
+        let len = len.min(rest.len());
+        // SAFETY: So many bytes are readable, and come from vmalloc().
+        unsafe { bindings::ckpt_gather_bytes(self.0, rest.as_ptr().cast(), len) }
+    }
+
+    /// Adds the rest of a page from `offset` on, at most `len` bytes, likewise.
+    pub(crate) fn add_page(&mut self, pages: &'a Pages, offset: usize, len: usize) -> usize {
+        pages.page(offset).map_or(0, |(page, at)| {
+            // SAFETY: The page has a reference.
+            unsafe { bindings::ckpt_gather_page(self.0, page, at, len) }
+        })
     }
 }
 
@@ -1152,18 +1167,6 @@ pub(crate) fn bytes_to_pipe(bytes: &[u8], pipe: &mut PipeDest<'_>) -> Result<usi
     // SAFETY: The slice is readable, and the pipe is locked.
     passed(unsafe {
         bindings::ckpt_bytes_to_pipe(bytes.as_ptr().cast(), bytes.len(), pipe.as_raw())
-    })
-}
-
-/// Writes to a file where it is, and returns how many bytes.
-///
-/// # Errors
-///
-/// Those of write(2).
-pub(crate) fn bytes_to_file(bytes: &[u8], file: &File) -> Result<usize> {
-    // SAFETY: The slice is readable, and there is a reference.
-    passed(unsafe {
-        bindings::ckpt_bytes_to_file(bytes.as_ptr().cast(), bytes.len(), file.as_ptr())
     })
 }
 
@@ -1985,21 +1988,33 @@ unsafe extern "C" fn ckpt_forget(arg: *mut c_void) {
     drop(unsafe { Arc::<Rebuild>::from_raw(arg.cast()) });
 }
 
-/// Reads the next bytes of an image.
+/// Reads the next bytes of an image; with `ahead` they stay the next ones, until it is told that
+/// they were taken.
 ///
 /// # Errors
 ///
 /// Those of read(2). A call that has read a part of a stream cannot start again, so a signal is
 /// `EINTR`.
-pub(crate) fn read(image: &File, into: &mut [u8]) -> Result<usize> {
+pub(crate) fn image_read(image: &File, into: &mut [u8], ahead: bool) -> Result<usize> {
+    let (to, size) = (into.as_mut_ptr().cast(), into.len());
     // SAFETY: There is a reference, and the buffer is writable.
-    let len =
-        unsafe { bindings::ckpt_image_read(image.as_ptr(), into.as_mut_ptr().cast(), into.len()) };
-    // CAST: An error number.
-    usize::try_from(len).map_err(|_| match Error::from_errno(len as c_int) {
+    let read = passed(unsafe { bindings::ckpt_image_read(image.as_ptr(), to, size, ahead) });
+    read.map_err(|error| match error {
         error if error == ERESTARTSYS => EINTR,
         error => error,
     })
+}
+
+/// Whether an image can be read ahead.
+pub(crate) fn image_is_file(image: &File) -> bool {
+    // SAFETY: There is a reference.
+    unsafe { bindings::ckpt_image_is_file(image.as_ptr()) }
+}
+
+/// So many of the bytes that were read ahead were taken.
+pub(crate) fn image_took(image: &File, size: usize) {
+    // SAFETY: There is a reference.
+    unsafe { bindings::ckpt_image_took(image.as_ptr(), size) };
 }
 
 /// A file by its descriptor in the caller's table.

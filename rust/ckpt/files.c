@@ -271,8 +271,28 @@ int ckpt_fs_set(struct file *cwd, u32 umask)
 	return 0;
 }
 
-/* Read the next bytes of an image; from a pipe or a socket as many as there are. */
-long ckpt_image_read(struct file *file, void *buf, size_t size)
+/* Whether an image is in a file, from which the same can be read again. */
+bool ckpt_image_is_file(struct file *file)
 {
-	return kernel_read(file, buf, size, file->f_mode & FMODE_STREAM ? NULL : &file->f_pos);
+	return S_ISREG(file_inode(file)->i_mode) && (file->f_mode & FMODE_LSEEK) &&
+	       !(file->f_mode & FMODE_STREAM);
+}
+
+/*
+ * Read the next bytes of an image; from a pipe or a socket as many as there are. Those that are
+ * read ahead of a file stay the next ones.
+ */
+long ckpt_image_read(struct file *file, void *buf, size_t size, bool ahead)
+{
+	loff_t pos = file->f_pos;
+
+	if (file->f_mode & FMODE_STREAM)
+		return kernel_read(file, buf, size, NULL);
+	return kernel_read(file, buf, size, ahead ? &pos : &file->f_pos);
+}
+
+/* So many of the bytes that were read ahead were taken. */
+void ckpt_image_took(struct file *file, size_t size)
+{
+	file->f_pos += size;
 }

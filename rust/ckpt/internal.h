@@ -7,6 +7,7 @@
 #ifndef _KERNEL_CKPT_INTERNAL_H
 #define _KERNEL_CKPT_INTERNAL_H
 
+#include <linux/bvec.h>
 #include <linux/completion.h>
 #include <linux/crc32.h>
 #include <linux/elf.h>
@@ -391,20 +392,34 @@ const char *ckpt_arch_refuse(struct task_struct *task);
 
 /* pages.c: memory */
 
-/* Adjacent pages, or places where there are none, other than in the origin. */
+/* Adjacent pages, or a hole: places where only the origin has some. */
 struct ckpt_run {
 	u64 position;
-	u64 hole;	/* in bytes */
-	u32 nr;
+	u64 bytes;
+	bool hole;
 };
 
-#define CKPT_RUN	512
+/* A page and its address. */
+struct ckpt_place {
+	u64 at;
+	struct page *page;
+};
+
+#define CKPT_PAGES	512
+#define CKPT_RUNS	128
+
+/* What was found in memory: runs, and the pages of those that are no holes, with references. */
+struct ckpt_found {
+	struct page *pages[CKPT_PAGES];
+	struct ckpt_run runs[CKPT_RUNS];
+	u32 nr_pages, nr_runs;
+	/* Room for what is compared. */
+	struct ckpt_place own[CKPT_PAGES], others[CKPT_PAGES];
+};
 
 int ckpt_pages_scan(struct mm_struct *mm, struct mm_struct *origin, u64 *from,
-		    u64 end, struct page **pages, struct page **others,
-		    struct ckpt_run *run);
-int ckpt_pages_file(struct file *file, u64 *from, struct page **pages,
-		    struct ckpt_run *run);
+		    u64 end, struct ckpt_found *found);
+int ckpt_pages_file(struct file *file, u64 *from, struct ckpt_found *found);
 int ckpt_pages_guard(struct mm_struct *mm, u64 *from, u64 end, u64 *start);
 int ckpt_page_to_file(struct page *page, struct file *file, u64 at);
 void ckpt_pages_put(struct page **pages, u32 nr);
@@ -416,13 +431,23 @@ int ckpt_pages_fill(struct mm_struct *mm, u64 address, const void *buf,
 size_t ckpt_page_to_iter(struct page *page, size_t offset, size_t size,
 			 struct iov_iter *to);
 u32 ckpt_pipe_room(struct pipe_inode_info *pipe);
-long ckpt_page_to_pipe(struct page *page, size_t offset, size_t size,
-		       struct pipe_inode_info *pipe);
+long ckpt_pages_to_pipe(struct page **pages, size_t offset, size_t size,
+			struct pipe_inode_info *pipe);
 long ckpt_bytes_to_pipe(const void *buf, size_t size,
 			struct pipe_inode_info *pipe);
-long ckpt_pages_to_file(struct page **pages, size_t offset, size_t size,
-			struct file *file);
-long ckpt_bytes_to_file(const void *buf, size_t size, struct file *file);
+
+/* Bytes and pages that are written together. */
+#define CKPT_GATHER	128
+struct ckpt_gather {
+	struct bio_vec bvec[CKPT_GATHER];
+	size_t size;
+	u32 nr;
+};
+
+size_t ckpt_gather_bytes(struct ckpt_gather *gather, const void *buf, size_t size);
+size_t ckpt_gather_page(struct ckpt_gather *gather, struct page *page, size_t offset,
+			size_t size);
+long ckpt_gather_write(struct ckpt_gather *gather, struct file *file);
 
 /* files.c */
 
@@ -452,7 +477,9 @@ int ckpt_fs_set(struct file *cwd, u32 umask);
 u64 ckpt_fs_key(struct task_struct *task, u32 *users);
 int ckpt_fs_share(struct task_struct *with);
 
-long ckpt_image_read(struct file *file, void *buf, size_t size);
+bool ckpt_image_is_file(struct file *file);
+long ckpt_image_read(struct file *file, void *buf, size_t size, bool ahead);
+void ckpt_image_took(struct file *file, size_t size);
 
 /* deleted.c: files that were deleted while they were open */
 

@@ -8,20 +8,25 @@
 #include <linux/pagewalk.h>
 #include <linux/sched/mm.h>
 #include <linux/shmem_fs.h>
+#include <linux/sizes.h>
 
 #include "internal.h"
 
 /* A page that is not there to be looked at. */
 #define ELSEWHERE ((struct page *)1)
 
+/* How far two address spaces are compared at once: one may have much where the other has none. */
+#define WINDOW	SZ_64M
+
 /* Looks at the places of a mapping, one after the other. */
 struct scan {
 	/* What is there, of its own pages: NULL is none. Other than 0 ends the scan. */
 	int (*see)(struct scan *scan, unsigned long addr, struct page *page);
-	struct page **pages;
-	struct ckpt_run *run;
-	/* Where the first page is ELSEWHERE; 0 is nowhere. */
-	unsigned long absent;
+	/* Those that are there. */
+	struct ckpt_place *places;
+	u32 nr, room;
+	/* Where the scan ended. */
+	unsigned long end;
 	/* Where there is no page, are zeros, and not what a file has. */
 	bool anon;
 };
@@ -33,20 +38,6 @@ static bool is_zero(struct page *page)
 
 	kunmap_local(data);
 	return zero;
-}
-
-/* Take a page into the run; 1 if it is of another one, or the last that fits. */
-static int take(struct scan *scan, u64 position, struct page *page)
-{
-	struct ckpt_run *run = scan->run;
-
-	if (!run->nr)
-		run->position = position;
-	else if (position != run->position + (u64)run->nr * PAGE_SIZE)
-		return 1;
-	get_page(page);
-	scan->pages[run->nr++] = page;
-	return run->nr == CKPT_RUN;
 }
 
 /* The private page of an entry that is there; NULL is one of the file, or zeros of nothing. */
@@ -129,186 +120,190 @@ static int scan_locked(struct mm_struct *mm, u64 from, u64 end, struct scan *sca
 	return min(walk_page_range_vma(vma, from, end, &scan_ops, scan), 0);
 }
 
-static int scan_range(struct mm_struct *mm, u64 from, u64 end, struct scan *scan)
-{
-	int ret = mmap_read_lock_killable(mm);
-
-	if (ret)
-		return ret;
-	ret = scan_locked(mm, from, end, scan);
-	mmap_read_unlock(mm);
-	return ret;
-}
-
-static int see_any(struct scan *scan, unsigned long addr, struct page *page)
-{
-	struct ckpt_run *run = scan->run;
-
-	if (run->hole && (!page || addr != run->position + run->hole))
-		return 1;
-	if (!page)
-		return 0;
-	if (!run->hole)
-		run->position = addr;
-	run->hole += PAGE_SIZE;
-	return 0;
-}
-
-/* Find the first pages that the origin has between @from and @end. */
-static int find_hole(struct mm_struct *origin, u64 from, u64 end, struct ckpt_run *hole)
-{
-	struct scan scan = { .see = see_any, .run = hole };
-
-	return from < end ? scan_range(origin, from, end, &scan) : 0;
-}
-
-static int see_all(struct scan *scan, unsigned long addr, struct page *page)
-{
-	scan->pages[(addr - scan->run->position) >> PAGE_SHIFT] = page;
-	return 0;
-}
-
-/* Look up what the origin has in the place of each page; no references are taken. */
-static int look_up(struct mm_struct *origin, struct ckpt_run *run,
-		   struct page **others)
-{
-	struct scan scan = { .see = see_all, .pages = others, .run = run };
-	u32 i;
-	int ret;
-
-	memset(others, 0, run->nr * sizeof(*others));
-	ret = scan_range(origin, run->position,
-			 run->position + (u64)run->nr * PAGE_SIZE, &scan);
-	if (ret)
-		return ret;
-
-	/* What both had swapped out is the same page again when both have it. */
-	for (i = 0; i < run->nr; i++) {
-		struct page *page;
-		long nr;
-
-		if (others[i] != ELSEWHERE)
-			continue;
-		ret = mmap_read_lock_killable(origin);
-		if (ret)
-			return ret;
-		nr = get_user_pages_remote(origin, run->position + (u64)i * PAGE_SIZE, 1,
-					   FOLL_DUMP | FOLL_FORCE, &page, NULL);
-		mmap_read_unlock(origin);
-		if (nr == 1) {
-			others[i] = page;
-			put_page(page);
-		}
-	}
-	return 0;
-}
-
-/* Whether a page is left out: the origin has the same, or there would be zeros anyway. */
-static bool is_known(struct page *page, struct page *other, bool anon)
-{
-	return page == other || (anon && !other && is_zero(page));
-}
-
-/* Leave the known pages at the start out, and end the run before the next of them. */
-static void trim(struct page **pages, struct page **others, bool anon,
-		 struct ckpt_run *run, u64 *from)
-{
-	u32 skip, end, i;
-
-	for (skip = 0; skip < run->nr; skip++)
-		if (!is_known(pages[skip], others ? others[skip] : NULL, anon))
-			break;
-	for (end = skip; end < run->nr; end++)
-		if (is_known(pages[end], others ? others[end] : NULL, anon))
-			break;
-	for (i = 0; i < skip; i++)
-		put_page(pages[i]);
-	for (i = end; i < run->nr; i++)
-		put_page(pages[i]);
-	memmove(pages, pages + skip, (end - skip) * sizeof(*pages));
-	*from = run->position + (u64)end * PAGE_SIZE;
-	run->position += (u64)skip * PAGE_SIZE;
-	run->nr = end - skip;
-}
-
-/* See pages that are to be saved. */
+/* See pages that are to be saved; each gets a reference. */
 static int see_own(struct scan *scan, unsigned long addr, struct page *page)
 {
-	if (page == ELSEWHERE) {
-		scan->absent = addr;
+	if (!page)
+		return 0;
+	if (page == ELSEWHERE || scan->nr == scan->room) {
+		scan->end = addr;
 		return 1;
 	}
-	return page ? take(scan, addr, page) : 0;
+	get_page(page);
+	scan->places[scan->nr++] = (struct ckpt_place) { addr, page };
+	return 0;
 }
 
-/*
- * Find the next private pages between *@from and @end, as they are, and move *@from behind them;
- * without any, to @end.
- */
-static int scan_run(struct mm_struct *mm, u64 *from, u64 end, struct page **pages,
-		    struct ckpt_run *run, bool *anon)
+/* List private pages between two addresses; the first one is read in if it is elsewhere. */
+static int list_own(struct mm_struct *mm, u64 from, u64 end, struct scan *own)
 {
-	struct scan scan = { .see = see_own, .pages = pages, .run = run };
 	int ret;
 
+	own->see = see_own;
+	own->end = end;
 	ret = mmap_read_lock_killable(mm);
 	if (ret)
 		return ret;
-	ret = scan_locked(mm, *from, end, &scan);
-	if (!ret && !run->nr && scan.absent) {
-		long nr = get_user_pages_remote(mm, scan.absent, 1,
-						FOLL_DUMP | FOLL_FORCE,
-						pages, NULL);
+	ret = scan_locked(mm, from, end, own);
+	if (!ret && !own->nr && own->end < end) {
+		struct page *page;
+		long nr = get_user_pages_remote(mm, own->end, 1, FOLL_DUMP | FOLL_FORCE,
+						&page, NULL);
 
 		if (nr == 1) {
-			run->position = scan.absent;
-			run->nr = 1;
+			own->places[own->nr++] = (struct ckpt_place) { own->end, page };
+			own->end += PAGE_SIZE;
 		} else {
 			ret = nr ?: -EFAULT;
 		}
 	}
 	mmap_read_unlock(mm);
-	*anon = scan.anon;
-	*from = run->nr ? run->position + (u64)run->nr * PAGE_SIZE : end;
 	return ret;
 }
 
+/* See what the origin has; no references are taken. */
+static int see_other(struct scan *scan, unsigned long addr, struct page *page)
+{
+	if (!page)
+		return 0;
+	if (scan->nr == scan->room) {
+		scan->end = addr;
+		return 1;
+	}
+	scan->places[scan->nr++] = (struct ckpt_place) { addr, page };
+	return 0;
+}
+
+static int list_others(struct mm_struct *origin, u64 from, u64 end, struct scan *others)
+{
+	int ret;
+
+	others->see = see_other;
+	others->end = end;
+	ret = mmap_read_lock_killable(origin);
+	if (ret)
+		return ret;
+	ret = scan_locked(origin, from, end, others);
+	mmap_read_unlock(origin);
+	return ret;
+}
+
+/* Whether @page is what the origin has at an address, where it has some page. */
+static int is_shared(struct mm_struct *origin, struct ckpt_place *other, struct page *page)
+{
+	long nr;
+	int ret;
+
+	if (other->page != ELSEWHERE)
+		return other->page == page;
+	/* What both had swapped out is the same page again when both have it. */
+	ret = mmap_read_lock_killable(origin);
+	if (ret)
+		return ret;
+	nr = get_user_pages_remote(origin, other->at, 1, FOLL_DUMP | FOLL_FORCE, &other->page,
+				   NULL);
+	mmap_read_unlock(origin);
+	if (nr == 1)
+		put_page(other->page);
+	return nr == 1 && other->page == page;
+}
+
+static bool is_full(const struct ckpt_found *found)
+{
+	return found->nr_pages == CKPT_PAGES || found->nr_runs == CKPT_RUNS;
+}
+
 /*
- * Find the next private pages between *@from and @end, which are within one mapping, and move
- * *@from behind them. Each has a reference. What @origin has, too, is left out; the run may be a
- * hole instead, where that has pages and @mm has none. Return 1, or 0 if there are no more, or
- * -errno, and then there are none in the run. @others is room for CKPT_RUN pages.
+ * Add a page, or NULL for a place without one, to the runs from number @first on, which are of the
+ * same memory; false if there is no room.
+ */
+static bool add(struct ckpt_found *found, u32 first, u64 at, struct page *page)
+{
+	struct ckpt_run *run = NULL;
+
+	if (found->nr_runs > first)
+		run = &found->runs[found->nr_runs - 1];
+	if (page && found->nr_pages == CKPT_PAGES)
+		return false;
+	if (!run || run->hole != !page || run->position + run->bytes != at) {
+		if (found->nr_runs == CKPT_RUNS)
+			return false;
+		run = &found->runs[found->nr_runs++];
+		*run = (struct ckpt_run) { .position = at, .hole = !page };
+	}
+	run->bytes += PAGE_SIZE;
+	if (page)
+		found->pages[found->nr_pages++] = page;
+	return true;
+}
+
+/*
+ * Add what differs between two lists to the runs from number @first on, and move *@from to where
+ * that ends: early if there is no room, or at an error. What the origin has, too, is left out, and
+ * so are zeros where there would be zeros anyway. A place where only the origin has a page is a
+ * hole.
+ */
+static int merge(struct mm_struct *origin, struct scan *own, struct scan *others, u64 *from,
+		 struct ckpt_found *found, u32 first)
+{
+	const u64 end = own->end;
+	u32 i = 0, j = 0;
+	int ret = 0;
+
+	for (;;) {
+		const u64 mine = i < own->nr ? own->places[i].at : end;
+		const u64 theirs = j < others->nr ? others->places[j].at : end;
+		struct page *page;
+
+		*from = min3(mine, theirs, end);
+		if (*from == end)
+			break;
+		page = mine == *from ? own->places[i].page : NULL;
+		ret = 0;
+		if (mine == theirs)
+			ret = is_shared(origin, &others->places[j], page);
+		else if (page && own->anon)
+			ret = is_zero(page);
+		if (ret < 0 || (!ret && !add(found, first, *from, page)))
+			break;
+		if (ret)
+			put_page(page);
+		i += mine == *from;
+		j += theirs == *from;
+	}
+	for (; i < own->nr; i++)
+		put_page(own->places[i].page);
+	return min(ret, 0);
+}
+
+/*
+ * Find the next private pages between *@from and @end, which are within one mapping, add them to
+ * what was found, and move *@from behind them. What @origin has, too, is left out; where only that
+ * has pages are holes. Return 1 if there may be more, 0 if not, or -errno; nothing was added then.
  */
 int ckpt_pages_scan(struct mm_struct *mm, struct mm_struct *origin, u64 *from,
-		    u64 end, struct page **pages, struct page **others,
-		    struct ckpt_run *run)
+		    u64 end, struct ckpt_found *found)
 {
-	while (*from < end) {
-		const u64 start = *from;
-		struct ckpt_run hole = {};
-		bool anon;
-		int ret;
+	const u32 before = found->nr_runs;
+	int ret = 0;
 
-		*run = (struct ckpt_run) {};
-		ret = scan_run(mm, from, end, pages, run, &anon);
-		if (!ret && origin)
-			ret = find_hole(origin, start, run->nr ? run->position : end, &hole);
-		if (!ret && origin && run->nr && !hole.hole)
-			ret = look_up(origin, run, others);
-		if (ret || hole.hole) {
-			ckpt_pages_put(pages, run->nr);
-			*run = hole;
-			*from = hole.position + hole.hole;
-			return ret ?: 1;
+	while (!ret && *from < end && !is_full(found)) {
+		struct scan own = { .places = found->own, .room = CKPT_PAGES };
+		struct scan others = { .places = found->others, .room = CKPT_PAGES };
+
+		/* As long as ours have references, no other page can take their place. */
+		ret = list_own(mm, *from, min(end, *from + WINDOW), &own);
+		if (!ret && origin) {
+			ret = list_others(origin, *from, own.end, &others);
+			own.end = min(own.end, others.end);
 		}
-		if (!run->nr)
-			return 0;
-		trim(pages, origin ? others : NULL, anon, run, from);
-		if (run->nr)
-			return 1;
+		if (ret)
+			own.end = *from;
+		ret = merge(origin, &own, &others, from, found, before) ?: ret;
 	}
-	*run = (struct ckpt_run) {};
-	return 0;
+	if (ret && found->nr_runs == before)
+		return ret;
+	return *from < end;
 }
 
 /* The page of a file at an offset, with a reference; NULL if it is one of zeros. */
@@ -341,22 +336,22 @@ static struct page *page_of_file(struct file *file, u64 at)
 	return ERR_PTR(ret);
 }
 
-/* Take adjacent pages between @at and @end, which has no hole. */
-static int scan_file(struct file *file, u64 at, u64 end, struct scan *scan)
+/* Add the pages between *@from and @end, where there is no hole, and move *@from behind them. */
+static int scan_file(struct file *file, u64 *from, u64 end, struct ckpt_found *found, u32 first)
 {
-	int ret = 0;
-
-	for (; !ret && at < end; at += PAGE_SIZE) {
-		struct page *page = page_of_file(file, at);
+	for (; *from < end; *from += PAGE_SIZE) {
+		struct page *page = page_of_file(file, *from);
 
 		if (IS_ERR(page))
 			return PTR_ERR(page);
-		if (!page && scan->run->nr)
-			return 0;
 		if (!page)
 			continue;
-		ret = take(scan, at, page);
-		put_page(page);
+		if (is_zero(page)) {
+			put_page(page);
+		} else if (!add(found, first, *from, page)) {
+			put_page(page);
+			break;
+		}
 	}
 	return 0;
 }
@@ -365,40 +360,31 @@ static int scan_file(struct file *file, u64 at, u64 end, struct scan *scan)
  * The same for a shared memory object or a file, whose position is an offset;
  * all of it. The position of the file is moved.
  */
-int ckpt_pages_file(struct file *file, u64 *from, struct page **pages,
-		    struct ckpt_run *run)
+int ckpt_pages_file(struct file *file, u64 *from, struct ckpt_found *found)
 {
-	u64 size = i_size_read(file_inode(file));
+	const u64 size = i_size_read(file_inode(file));
+	const u32 first = found->nr_runs;
+	int ret = 0;
 
-	*run = (struct ckpt_run) {};
-	while (*from < size) {
-		struct scan scan = { .pages = pages, .run = run };
+	while (!ret && *from < size && !is_full(found)) {
 		loff_t start, end;
-		int ret;
 
 		start = vfs_llseek(file, *from, SEEK_DATA);
-		if (start == -ENXIO)
+		if (start == -ENXIO) {
+			*from = size;
 			break;
-		end = start < 0 ? start : vfs_llseek(file, start, SEEK_HOLE);
-		if (end < 0)
-			return end;
-
-		start = round_down(start, PAGE_SIZE);
-		ret = scan_file(file, start, end, &scan);
-		if (ret) {
-			ckpt_pages_put(pages, run->nr);
-			run->nr = 0;
-			return ret;
 		}
-		*from = round_up(end, PAGE_SIZE);
-		if (!run->nr)
-			continue;
-		trim(pages, NULL, true, run, from);
-		if (run->nr)
-			return 1;
+		end = start < 0 ? start : vfs_llseek(file, start, SEEK_HOLE);
+		if (end < 0) {
+			ret = end;
+			break;
+		}
+		*from = round_down(start, PAGE_SIZE);
+		ret = scan_file(file, from, end, found, first);
 	}
-	*from = max(*from, size);
-	return 0;
+	if (ret && found->nr_runs == first)
+		return ret;
+	return *from < size;
 }
 
 static int guard_pte(pte_t *pte, unsigned long addr, unsigned long next,
@@ -410,12 +396,12 @@ static int guard_pte(pte_t *pte, unsigned long addr, unsigned long next,
 		     softleaf_is_guard_marker(softleaf_from_pte(entry));
 
 	if (!guard)
-		return run->nr ? 1 : 0;
-	if (!run->nr)
+		return run->bytes ? 1 : 0;
+	if (!run->bytes)
 		run->position = addr;
-	else if (addr != run->position + (u64)run->nr * PAGE_SIZE)
+	else if (addr != run->position + run->bytes)
 		return 1;
-	run->nr++;
+	run->bytes += PAGE_SIZE;
 	return 0;
 }
 
@@ -459,8 +445,8 @@ int ckpt_pages_guard(struct mm_struct *mm, u64 *from, u64 end, u64 *start)
 		return ret;
 
 	*start = run.position;
-	*from = run.nr ? run.position + (u64)run.nr * PAGE_SIZE : end;
-	return run.nr ? 1 : 0;
+	*from = run.bytes ? run.position + run.bytes : end;
+	return run.bytes ? 1 : 0;
 }
 
 /* Write a page to a place in a file. */

@@ -102,8 +102,6 @@ pub(crate) struct Mm {
     pub(crate) guards: KVVec<(u64, u64)>,
     /// What it is a copy of, by its place among the address spaces.
     pub(crate) origin: Option<usize>,
-    /// Where it begins with the pages of that, by ascending address.
-    pub(crate) inherited: KVVec<(u64, u64)>,
     /// The index of the first process that has it, which makes it.
     pub(crate) owner: Option<usize>,
 }
@@ -124,35 +122,35 @@ pub(crate) struct Vma {
     pub(crate) object: Option<usize>,
     /// What it is called.
     pub(crate) name: Name,
+    /// Whether it begins with the pages of the origin of its address space.
+    pub(crate) inherited: bool,
 }
 
 impl Mm {
-    /// What it has inherited of a range of addresses.
-    pub(crate) fn inherited_of(
-        &self,
-        (from, to): (u64, u64),
-    ) -> impl Iterator<Item = (u64, u64)> + '_ {
-        let first = self.inherited.partition_point(|(_, end)| *end <= from);
-        let ranges = self.inherited.get(first..).unwrap_or(&[]);
-        ranges
-            .iter()
-            .take_while(move |(start, _)| *start < to)
-            .map(move |(start, end)| (from.max(*start), to.min(*end)))
+    /// Its mappings from an address on.
+    pub(crate) fn vmas_from(&self, at: u64) -> impl Iterator<Item = &Vma> {
+        let first = self.vmas.partition_point(|vma| vma.end <= at);
+        self.vmas.get(first..).unwrap_or(&[]).iter()
+    }
+
+    /// Whether it has inherited all of a range of addresses, in one mapping.
+    pub(crate) fn has_inherited(&self, start: u64, end: u64) -> bool {
+        let vma = self.vmas_from(start).next();
+        vma.is_some_and(|vma| vma.inherited && vma.start <= start && end <= vma.end)
     }
 }
 
 impl Vma {
-    /// The addresses where a copy of an address space that has this one can have the same private
-    /// pages in `self`: where both map the same in the same way.
-    pub(crate) fn common(&self, other: &Self) -> Option<(u64, u64)> {
+    /// Whether a child can have it, with its pages, from a parent that has `other`. If only a part
+    /// of it were there, several mappings would become.
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
         let from = |vma: &Self| vma.offset.wrapping_sub(vma.start);
-        let alike = ffi::Vma::go_to_children(self.kind, self.flags)
+        ffi::Vma::go_to_children(self.kind, self.flags)
             && self.flags & ffi::Vma::LOCKED == 0
+            && (other.start <= self.start && self.end <= other.end)
             && (self.kind, self.flags, self.object) == (other.kind, other.flags, other.object)
             && (self.object.is_none() || from(self) == from(other))
-            && self.name.as_bytes() == other.name.as_bytes();
-        let (start, end) = (self.start.max(other.start), self.end.min(other.end));
-        (alike && start < end).then_some((start, end))
+            && self.name.as_bytes() == other.name.as_bytes()
     }
 }
 
@@ -505,7 +503,6 @@ impl Plan {
                 Ok(())
             }
             Type::Guard => self.take_guard(record),
-            Type::Inherited => self.take_inherited(record),
             Type::Shm => {
                 let body: image::Shm = record.body()?;
                 let size = body.size.get();
@@ -693,7 +690,6 @@ impl Plan {
             vmas: KVVec::new(),
             guards: KVVec::new(),
             origin,
-            inherited: KVVec::new(),
             owner: None,
         };
         self.define(body.id, Object::Mm(self.mms.len()))?;
@@ -704,7 +700,6 @@ impl Plan {
         use crate::ffi::Vma as Kinds;
 
         let body: image::Vma = record.body()?;
-        zero(body.reserved.get())?;
         let object = self.index(body.object)?;
         let vma = Vma {
             start: body.start.get(),
@@ -714,6 +709,11 @@ impl Plan {
             flags: body.flags.get(),
             object,
             name: Name::new(record.tail).ok_or(Refusal::What("a name that is too long"))?,
+            inherited: match body.inherited.get() {
+                0 => false,
+                1 => true,
+                _ => return Err(Refusal::What("a mapping that is inherited more than once")),
+            },
         };
         let fits = match (vma.kind, object.and_then(|index| self.objects.get(index))) {
             (Kinds::ANON | Kinds::VDSO, None) => vma.offset == 0,
@@ -727,14 +727,18 @@ impl Plan {
         if !fits || vma.flags & !Kinds::FLAGS != 0 {
             return Err(Refusal::What("a mapping of an unknown kind"));
         }
-        let mm = self
+        let (mm, others) = self
             .mms
-            .last_mut()
+            .split_last_mut()
             .ok_or(Refusal::What("a mapping of no address space"))?;
         let before = mm.vmas.last().map_or(0, |vma| vma.end);
         let sound = vma.start >= before && vma.start < vma.end;
         if !sound || ![vma.start, vma.end, vma.offset].into_iter().all(aligned) {
             return Err(Refusal::What("a mapping that is none, or out of order"));
+        }
+        let origin = || others.get(mm.origin?)?.vmas_from(vma.start).next();
+        if vma.inherited && !origin().is_some_and(|other| vma.is_of(other)) {
+            return Err(Refusal::What("a mapping that the origin does not have"));
         }
         if mm.vmas.len() == MOST {
             return Err(Refusal::What("too many mappings"));
@@ -756,29 +760,6 @@ impl Plan {
             }
             _ => Err(Refusal::What("guard pages of no mapping")),
         }
-    }
-
-    fn take_inherited(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
-        let body: image::Inherited = record.body()?;
-        let (start, end) = (body.start.get(), body.end.get());
-        let none = || Refusal::What("pages of no origin");
-        let (mm, others) = self.mms.split_last_mut().ok_or_else(none)?;
-        let origin = mm
-            .origin
-            .and_then(|origin| others.get(origin))
-            .ok_or_else(none)?;
-        let vma = mm.vmas.last().ok_or_else(none)?;
-        let first = origin.vmas.partition_point(|other| other.end <= start);
-        let common = origin.vmas.get(first).and_then(|other| vma.common(other));
-        let before = mm.inherited.last().map_or(0, |(_, end)| *end);
-        let sound = start < end && before <= start && aligned(start) && aligned(end);
-        if !sound || common.is_none_or(|common| start < common.0 || common.1 < end) {
-            return Err(Refusal::What("pages that the origin cannot have, too"));
-        }
-        if mm.inherited.len() == MOST {
-            return Err(Refusal::What("too many pages of an origin"));
-        }
-        Ok(mm.inherited.push((start, end), GFP_KERNEL)?)
     }
 
     fn take_process(&mut self, record: &Record<'_>) -> Result<(), Refusal> {

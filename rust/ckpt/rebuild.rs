@@ -139,24 +139,22 @@ fn memory(restore: &Restore, mm: &Mm, parking: &Parking) -> Result {
     if let Some(origin) = mm.origin {
         let origin = restore.plan.mms.get(origin).ok_or(EINVAL)?;
         current::fork_mm(parking.origin()?)?;
+        let inherited = mm.vmas.iter().filter(|vma| vma.inherited);
         let mut at = 0;
-        for (start, end) in &mm.inherited {
-            current::unmap(at, *start)?;
-            at = *end;
+        for vma in inherited {
+            current::unmap(at, vma.start)?;
+            at = vma.end;
         }
         current::unmap(at, u64::MAX)?;
-        let guards = origin.guards.iter();
-        for (start, end) in guards.flat_map(|guard| mm.inherited_of(*guard)) {
-            current::unset_guard(start, end)?;
+        for (start, end) in &origin.guards {
+            let vmas = mm.vmas_from(*start).take_while(|vma| vma.start < *end);
+            for vma in vmas.filter(|vma| vma.inherited) {
+                current::unset_guard(vma.start.max(*start), vma.end.min(*end))?;
+            }
         }
     }
-    for vma in &mm.vmas {
-        let mut at = vma.start;
-        for (start, end) in mm.inherited_of((vma.start, vma.end)) {
-            map(restore, vma, at, start)?;
-            at = end;
-        }
-        map(restore, vma, at, vma.end)?;
+    for vma in mm.vmas.iter().filter(|vma| !vma.inherited) {
+        map(restore, vma)?;
     }
     for (start, end) in &mm.guards {
         current::set_guard(*start, *end)?;
@@ -168,25 +166,18 @@ fn memory(restore: &Restore, mm: &Mm, parking: &Parking) -> Result {
     current::set_layout(&mm.layout, &mm.auxv, exe)
 }
 
-/// Maps a part of a mapping, unless there is nothing of it.
-fn map(restore: &Restore, vma: &plan::Vma, start: u64, end: u64) -> Result {
-    if start == end {
-        return Ok(());
-    }
-    let (file, offset) = match vma.object {
-        Some(object) => {
-            let file = restore.file(object)?.into();
-            (Some(file), vma.offset + (start - vma.start))
-        }
-        None => (None, 0),
-    };
+/// Makes a mapping.
+fn map(restore: &Restore, vma: &plan::Vma) -> Result {
     Vma {
-        start,
-        end,
-        offset,
+        start: vma.start,
+        end: vma.end,
+        offset: vma.offset,
         kind: vma.kind,
         flags: vma.flags,
-        file,
+        file: match vma.object {
+            Some(object) => Some(restore.file(object)?.into()),
+            None => None,
+        },
         guarded: false,
         family: 0,
         name: vma.name,

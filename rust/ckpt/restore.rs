@@ -26,9 +26,9 @@ use crate::{
         Memory,
         Reader,
         Record,
-        Source,
         Type, //
     },
+    incoming::Image,
     plan::{
         self,
         Object,
@@ -84,17 +84,6 @@ impl Restore {
     }
 }
 
-/// An image in a file, a pipe or a socket.
-struct Image(ARef<File>);
-
-impl Source for Image {
-    type Error = Error;
-
-    fn read(&mut self, into: &mut [u8]) -> Result<usize> {
-        ffi::read(&self.0, into)
-    }
-}
-
 /// Restores a container into an empty cgroup, which is kept frozen, and returns it with the number
 /// of its first process.
 ///
@@ -108,7 +97,7 @@ pub(crate) fn restore(
     externals: &Externals,
     why: &mut Why,
 ) -> Result<(Container, i32)> {
-    let source = Image(image);
+    let source = Image::new(image)?;
     let target = Cgroup::from_fd(cgroup)?;
     if !target.is_empty() {
         why.say(fmt!("the cgroup has tasks"));
@@ -122,6 +111,7 @@ pub(crate) fn restore(
         return Err(EOPNOTSUPP);
     }
 
+    let mut piece: KVVec<u8> = KVVec::from_elem(0, PIECE, GFP_KERNEL)?;
     let mut plan = Plan::default();
     let mut family = None;
     while let Some(record) = reader
@@ -159,7 +149,7 @@ pub(crate) fn restore(
             continue;
         }
         let frame = Frame::new(&record, &header, family, why)?;
-        frame.fill(&mut reader, why)?;
+        frame.fill(&mut reader, &mut piece, why)?;
     }
     let family = match family {
         Some(family) => family,
@@ -239,15 +229,15 @@ impl Frame {
         })
     }
 
-    fn fill(&self, reader: &mut Reader<Image>, why: &mut Why) -> Result {
-        let mut piece: KVVec<u8> = KVVec::from_elem(0, PIECE, GFP_KERNEL)?;
+    /// Copies the content, as much at once as there is room for.
+    fn fill(&self, reader: &mut Reader<Image>, room: &mut [u8], why: &mut Why) -> Result {
         let mut at = self.position;
         let end = self.position + self.bytes;
         while at < end {
             let read = reader
-                .read_data(&mut piece)
+                .read_data(room)
                 .map_err(|error| explain(error, why))?;
-            let bytes = piece.get(..read).ok_or(EINVAL)?;
+            let bytes = room.get(..read).ok_or(EINVAL)?;
             let filled = match &self.to {
                 Target::Private(mm) => mm.fill(at, bytes),
                 Target::Shared(file, size) => {
@@ -431,9 +421,9 @@ impl Family {
                 return Err(EBADMSG);
             }
         };
-        let inherited = restore.plan.mms.get(mm).ok_or(EINVAL)?;
-        let whole = plan::aligned(start) && plan::aligned(end);
-        if !whole || start >= end || !inherited.inherited_of((start, end)).eq([(start, end)]) {
+        let inherits = |mm: &plan::Mm| mm.has_inherited(start, end);
+        let whole = plan::aligned(start) && plan::aligned(end) && start < end;
+        if !whole || !restore.plan.mms.get(mm).is_some_and(inherits) {
             why.say(fmt!("byte {at}: a hole where nothing was copied"));
             return Err(EBADMSG);
         }

@@ -33,6 +33,7 @@ use kernel::{
     fs::File,
     mm::MmWithUser,
     prelude::*,
+    rbtree::RBTree,
     sync::{
         aref::ARef,
         Arc, //
@@ -94,7 +95,7 @@ pub(crate) struct Saved {
     /// Goes on with the image.
     pub(crate) writer: Writer,
     /// The records.
-    pub(crate) bytes: KVVec<u8>,
+    pub(crate) bytes: VVec<u8>,
     /// The content that is still to be saved.
     pub(crate) memory: KVec<Memory>,
 }
@@ -108,7 +109,8 @@ pub(crate) fn save(tree: &Tree, open: &Open<'_>, note: &[u8]) -> Result<Saved> {
     let mut save = Save {
         saved: Saved::new()?,
         open,
-        known: KVec::new(),
+        known: RBTree::new(),
+        objects: 0,
         spaces: KVec::new(),
         scratch: KVVec::from_elem(0, SCRATCH, GFP_KERNEL)?,
     };
@@ -135,7 +137,7 @@ pub(crate) fn save(tree: &Tree, open: &Open<'_>, note: &[u8]) -> Result<Saved> {
 
 impl Saved {
     fn new() -> Result<Self> {
-        let mut bytes = KVVec::from_elem(0, 256, GFP_KERNEL)?;
+        let mut bytes = VVec::from_elem(0, 256, GFP_KERNEL)?;
         let header = Header::new(ARCH, PAGE_SHIFT, 0);
         let (writer, size) = Writer::start(&header, &mut bytes).map_err(|_| EINVAL)?;
         bytes.truncate(size);
@@ -180,8 +182,11 @@ fn copy(file: &File) -> Result<ARef<File>> {
     let copy = ffi::shmem(size)?;
     let mut pages = Pages::new()?;
     let mut from = 0;
-    while pages.file(file, &mut from)? {
+    let mut more = true;
+    while more {
+        more = pages.file(file, &mut from)?;
         pages.to_places_in(&copy)?;
+        pages.put();
     }
     Ok(copy)
 }
@@ -196,15 +201,14 @@ struct Space {
 }
 
 impl Space {
-    /// Whether all of a mapping of a copy can have the same private pages. Of a part of it, two
-    /// mappings would become.
+    /// Whether a mapping of a copy can have the same private pages.
     fn has(&self, vma: &plan::Vma, of: u64) -> bool {
         let first = self
             .vmas
             .partition_point(|(other, _)| other.end <= vma.start);
-        self.vmas.get(first).is_some_and(|(other, family)| {
-            of != 0 && *family == of && vma.common(other) == Some((vma.start, vma.end))
-        })
+        self.vmas
+            .get(first)
+            .is_some_and(|(other, family)| of != 0 && *family == of && vma.is_of(other))
     }
 }
 
@@ -212,8 +216,10 @@ struct Save<'a> {
     saved: Saved,
     /// What is not saved.
     open: &'a Open<'a>,
-    /// What tells each object from all others, by ascending number.
-    known: KVec<usize>,
+    /// The objects so far, by what tells each from all others.
+    known: RBTree<usize, ObjectId>,
+    /// Their number.
+    objects: usize,
     /// The address spaces of the processes so far; none of those that have ended.
     spaces: KVec<Option<Arc<Space>>>,
     scratch: KVVec<u8>,
@@ -222,9 +228,7 @@ struct Save<'a> {
 impl Save<'_> {
     /// The object of something, if it has one already.
     fn find(&self, key: usize) -> Option<ObjectId> {
-        let index = self.known.iter().position(|known| *known == key)?;
-        // CAST: Memory ends before that.
-        Some(ObjectId::new(index as u32 + 1))
+        self.known.get(&key).copied()
     }
 
     /// The object of something, and whether it is new.
@@ -232,12 +236,14 @@ impl Save<'_> {
         if let Some(id) = self.find(key) {
             return Ok((id, false));
         }
-        if self.known.len() == plan::MOST {
+        if self.objects == plan::MOST {
             return Err(E2BIG);
         }
-        self.known.push(key, GFP_KERNEL)?;
-        // CAST: As above.
-        Ok((ObjectId::new(self.known.len() as u32), true))
+        self.objects += 1;
+        // CAST: Memory ends before that.
+        let id = ObjectId::new(self.objects as u32);
+        self.known.try_create_and_insert(key, id, GFP_KERNEL)?;
+        Ok((id, true))
     }
 
     fn file(&mut self, file: &File) -> Result<ObjectId> {
@@ -377,7 +383,7 @@ impl Save<'_> {
             }
             let is_private = vma.is_private();
             let family = vma.family;
-            let vma = plan::Vma {
+            let mut vma = plan::Vma {
                 start: vma.start,
                 end: vma.end,
                 offset: vma.offset,
@@ -386,15 +392,16 @@ impl Save<'_> {
                 // CAST: Memory ends before that.
                 object: object.number().checked_sub(1).map(|index| index as usize),
                 name: vma.name,
+                inherited: false,
             };
-            let inherited = origin
+            vma.inherited = origin
                 .as_ref()
                 .is_some_and(|origin| origin.has(&vma, family));
             if is_private {
                 let range = Range {
                     start: vma.start,
                     end: vma.end,
-                    inherited,
+                    inherited: vma.inherited,
                 };
                 ranges.push(range, GFP_KERNEL)?;
             }
@@ -428,7 +435,6 @@ impl Save<'_> {
         let auxv = self.scratch.get(..size).ok_or(E2BIG)?;
         self.saved.put(&body, &[auxv])?;
         let mut guards = guards.iter().peekable();
-        let mut inherited = ranges.iter().filter(|range| range.inherited).peekable();
         for (vma, _) in &vmas {
             let body = image::Vma {
                 // CAST: There are few objects.
@@ -437,7 +443,7 @@ impl Save<'_> {
                     .map_or(ObjectId::NONE, |index| ObjectId::new(index as u32 + 1)),
                 kind: vma.kind.into(),
                 flags: vma.flags.into(),
-                reserved: 0.into(),
+                inherited: u32::from(vma.inherited).into(),
                 start: vma.start.into(),
                 end: vma.end.into(),
                 offset: vma.offset.into(),
@@ -447,13 +453,6 @@ impl Save<'_> {
                 let body = image::Guard {
                     start: (*start).into(),
                     end: (*end).into(),
-                };
-                self.saved.put(&body, &[])?;
-            }
-            while let Some(range) = inherited.next_if(|range| range.start < vma.end) {
-                let body = image::Inherited {
-                    start: range.start.into(),
-                    end: range.end.into(),
                 };
                 self.saved.put(&body, &[])?;
             }

@@ -4,7 +4,6 @@
  * many pages at once for a file.
  */
 
-#include <linux/bvec.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/gfp.h>
@@ -12,6 +11,7 @@
 #include <linux/pipe_fs_i.h>
 #include <linux/splice.h>
 #include <linux/uio.h>
+#include <linux/vmalloc.h>
 
 #include "internal.h"
 
@@ -41,8 +41,8 @@ u32 ckpt_pipe_room(struct pipe_inode_info *pipe)
 }
 
 /* Pass a page, with a reference of its own, to a pipe, which is locked. */
-long ckpt_page_to_pipe(struct page *page, size_t offset, size_t size,
-		       struct pipe_inode_info *pipe)
+static long page_to_pipe(struct page *page, size_t offset, size_t size,
+			 struct pipe_inode_info *pipe)
 {
 	struct pipe_buffer buf = {
 		.ops = &buffer_ops,
@@ -53,6 +53,24 @@ long ckpt_page_to_pipe(struct page *page, size_t offset, size_t size,
 
 	get_page(page);
 	return add_to_pipe(pipe, &buf);
+}
+
+/* Pass pages, from @offset on in the first one, as long as there is room; return how many bytes. */
+long ckpt_pages_to_pipe(struct page **pages, size_t offset, size_t size,
+			struct pipe_inode_info *pipe)
+{
+	size_t done = 0;
+
+	while (done < size && ckpt_pipe_room(pipe)) {
+		size_t len = min(size - done, PAGE_SIZE - offset);
+		long ret = page_to_pipe(*pages++, offset, len, pipe);
+
+		if (ret < 0)
+			return done ?: ret;
+		done += len;
+		offset = 0;
+	}
+	return done;
 }
 
 /* The same for bytes: at most a page of them, which is returned. */
@@ -66,43 +84,40 @@ long ckpt_bytes_to_pipe(const void *buf, size_t size,
 		return -ENOMEM;
 	size = min(size, PAGE_SIZE);
 	memcpy(page_address(page), buf, size);
-	ret = ckpt_page_to_pipe(page, 0, size, pipe);
+	ret = page_to_pipe(page, 0, size, pipe);
 	put_page(page);
 	return ret;
 }
 
-static long push(struct file *file, struct iov_iter *from)
+/*
+ * Collect bytes of vmalloc(), whose pages a file system may take references of, at most those on
+ * one page; return how many, 0 if there is no room.
+ */
+size_t ckpt_gather_bytes(struct ckpt_gather *gather, const void *buf, size_t size)
+{
+	return ckpt_gather_page(gather, vmalloc_to_page(buf), offset_in_page(buf), size);
+}
+
+/* Collect a part of a page, at most to its end; likewise. */
+size_t ckpt_gather_page(struct ckpt_gather *gather, struct page *page, size_t offset,
+			size_t size)
+{
+	if (gather->nr == CKPT_GATHER)
+		return 0;
+	size = min(size, PAGE_SIZE - offset);
+	bvec_set_page(&gather->bvec[gather->nr++], page, size, offset);
+	gather->size += size;
+	return size;
+}
+
+/* Write what was collected to where a file is, and return how much that was. */
+long ckpt_gather_write(struct ckpt_gather *gather, struct file *file)
 {
 	loff_t *pos = file->f_mode & FMODE_STREAM ? NULL : &file->f_pos;
-
-	return vfs_iter_write(file, from, pos, 0);
-}
-
-/* Write @size bytes of adjacent pages from @offset on in the first; return how many were. */
-long ckpt_pages_to_file(struct page **pages, size_t offset, size_t size,
-			struct file *file)
-{
-	struct bio_vec bvec[32];
-	struct iov_iter from;
-	size_t left = size;
-	u32 nr;
-
-	for (nr = 0; left && nr < ARRAY_SIZE(bvec); nr++) {
-		size_t len = min(left, PAGE_SIZE - offset);
-
-		bvec_set_page(&bvec[nr], pages[nr], len, offset);
-		left -= len;
-		offset = 0;
-	}
-	iov_iter_bvec(&from, ITER_SOURCE, bvec, nr, size - left);
-	return push(file, &from);
-}
-
-long ckpt_bytes_to_file(const void *buf, size_t size, struct file *file)
-{
-	struct kvec vec = { .iov_base = (void *)buf, .iov_len = size };
 	struct iov_iter from;
 
-	iov_iter_kvec(&from, ITER_SOURCE, &vec, 1, size);
-	return push(file, &from);
+	iov_iter_bvec(&from, ITER_SOURCE, gather->bvec, gather->nr, gather->size);
+	gather->nr = 0;
+	gather->size = 0;
+	return vfs_iter_write(file, &from, pos, 0);
 }

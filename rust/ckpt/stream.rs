@@ -3,15 +3,15 @@
 //! The image as it is read: first the metadata, then memory, which is looked at as late as that.
 
 use crate::{
+    batch::Batch,
     ffi::{
-        self,
-        Found,
-        Pages,
+        Gather,
         TaskExt as _, //
     },
     image::{
         self,
         Frame,
+        ObjectId,
         Writer,
         RECORD_HEADER, //
     },
@@ -34,14 +34,13 @@ const ROOM: usize = 2 * RECORD_HEADER + 64;
 
 /// An image that is being read. The container must not run meanwhile.
 pub(crate) struct Stream {
-    /// None when the last record was written.
+    /// None if a record could not be written, or all were.
     writer: Option<Writer>,
-    /// Records, of which `read` bytes were read.
-    bytes: KVVec<u8>,
-    read: usize,
-    /// The pages behind them, of which `copied` bytes were read.
-    pages: Pages,
-    copied: usize,
+    /// Whether the last record was written.
+    ended: bool,
+    /// What is read.
+    batch: Batch,
+    gather: Gather,
     memory: KVec<Memory>,
     /// Whose image it is.
     tasks: KVec<ARef<Task>>,
@@ -49,13 +48,6 @@ pub(crate) struct Stream {
     piece: usize,
     range: usize,
     from: u64,
-}
-
-/// What comes next in the stream.
-enum Next<'a> {
-    Bytes(&'a [u8]),
-    /// Pages, from this byte on.
-    Pages(&'a Pages, usize),
 }
 
 impl Stream {
@@ -67,10 +59,9 @@ impl Stream {
     pub(crate) fn new(saved: Saved, tasks: KVec<ARef<Task>>) -> Result<Self> {
         Ok(Self {
             writer: Some(saved.writer),
-            bytes: saved.bytes,
-            read: 0,
-            pages: Pages::new()?,
-            copied: 0,
+            ended: false,
+            batch: Batch::new(saved.bytes, ROOM)?,
+            gather: Gather::new()?,
             memory: saved.memory,
             tasks,
             piece: 0,
@@ -85,17 +76,7 @@ impl Stream {
     ///
     /// `EFAULT` if the buffer of the caller is none, and those of looking at memory.
     pub(crate) fn read(&mut self, to: &mut IovIterDest<'_>) -> Result<usize> {
-        self.pour(|next| {
-            let copied = match next {
-                _ if to.is_empty() => return Ok(0),
-                Next::Bytes(bytes) => to.copy_to_iter(bytes),
-                Next::Pages(pages, offset) => pages.copy(offset, to),
-            };
-            match copied {
-                0 => Err(EFAULT),
-                copied => Ok(copied),
-            }
-        })
+        self.pour(|batch, _| batch.copy(to))
     }
 
     /// Passes at most `len` bytes on to a pipe, pages as they are, and returns how many.
@@ -105,14 +86,8 @@ impl Stream {
     /// `EPIPE` if nobody reads, and those of looking at memory.
     pub(crate) fn splice(&mut self, pipe: &mut PipeDest<'_>, len: usize) -> Result<usize> {
         let mut left = len;
-        self.pour(|next| {
-            if left == 0 || ffi::pipe_room(pipe) == 0 {
-                return Ok(0);
-            }
-            let passed = match next {
-                Next::Bytes(bytes) => ffi::bytes_to_pipe(bytes.get(..left).unwrap_or(bytes), pipe)?,
-                Next::Pages(pages, offset) => pages.to_pipe(offset, left, pipe)?,
-            };
+        self.pour(|batch, _| {
+            let passed = batch.to_pipe(left, pipe)?;
             left -= passed;
             Ok(passed)
         })
@@ -125,17 +100,14 @@ impl Stream {
     /// Those of write(2), `EINTR`, and those of looking at memory.
     pub(crate) fn write(&mut self, file: &File, most: usize) -> Result<usize> {
         let mut left = most;
-        self.pour(|next| {
+        self.pour(|batch, gather| {
             if left == 0 {
                 return Ok(0);
             }
             if kernel::current!().signal_pending() {
                 return Err(EINTR);
             }
-            let written = match next {
-                Next::Bytes(bytes) => ffi::bytes_to_file(bytes.get(..left).unwrap_or(bytes), file)?,
-                Next::Pages(pages, offset) => pages.to_file(offset, left, file)?,
-            };
+            let written = batch.to_file(left, file, gather)?;
             left -= written;
             Ok(written)
         })
@@ -143,20 +115,20 @@ impl Stream {
 
     /// Passes on what comes, until `pass` takes nothing more. An error behind the first byte is
     /// that of the next call.
-    fn pour(&mut self, mut pass: impl FnMut(Next<'_>) -> Result<usize>) -> Result<usize> {
+    fn pour(
+        &mut self,
+        mut pass: impl FnMut(&mut Batch, &mut Gather) -> Result<usize>,
+    ) -> Result<usize> {
         let mut total = 0;
         loop {
-            let passed = match self.next() {
-                Ok(None) => break,
-                Ok(Some(next)) => pass(next),
+            let passed = match self.fill() {
+                Ok(false) => break,
+                Ok(true) => pass(&mut self.batch, &mut self.gather),
                 Err(error) => Err(error),
             };
             match passed {
                 Ok(0) => break,
-                Ok(passed) => {
-                    total += passed;
-                    self.skip(passed);
-                }
+                Ok(passed) => total += passed,
                 Err(error) if total == 0 => return Err(error),
                 Err(_) => break,
             }
@@ -164,112 +136,120 @@ impl Stream {
         Ok(total)
     }
 
-    /// What comes next, or nothing at the end.
-    fn next(&mut self) -> Result<Option<Next<'_>>> {
-        while self.read == self.bytes.len() && self.copied == self.pages.bytes() {
-            if !self.advance()? {
-                return Ok(None);
-            }
+    /// Fills the batch if all of it was read; false if nothing more comes.
+    fn fill(&mut self) -> Result<bool> {
+        if !self.batch.is_read() {
+            return Ok(true);
         }
-        let bytes = self.bytes.get(self.read..).unwrap_or(&[]);
-        Ok(Some(match bytes.is_empty() {
-            false => Next::Bytes(bytes),
-            true => Next::Pages(&self.pages, self.copied),
-        }))
-    }
-
-    /// Goes behind so many bytes of what came next.
-    fn skip(&mut self, passed: usize) {
-        if self.read < self.bytes.len() {
-            self.read += passed;
-        } else {
-            self.copied += passed;
+        self.batch.clear();
+        // An error behind the first record is that of the next call, too.
+        match self.advance() {
+            Err(error) if self.batch.is_empty() => Err(error),
+            _ => Ok(!self.batch.is_empty()),
         }
     }
 
-    /// Makes the next record; false if there is none.
+    /// Adds memory to the batch, as much as there is room for; or the end, if there is no more.
     ///
     /// # Errors
     ///
     /// `ESRCH` if a task was killed, and those of looking at memory.
-    fn advance(&mut self) -> Result<bool> {
-        let Some(writer) = &mut self.writer else {
-            return Ok(false);
-        };
-        // What came before was passed on already. A task that ends writes to its memory.
-        if self.tasks.iter().any(|task| task.is_killed()) {
-            return Err(ESRCH);
-        }
+    fn advance(&mut self) -> Result {
         while let Some(memory) = self.memory.get(self.piece) {
-            let next = match memory {
-                Memory::Private(private) => match private.ranges.get(self.range) {
-                    Some(range) => {
-                        self.from = self.from.max(range.start);
-                        let origin = private.origin.filter(|_| range.inherited);
-                        let origin = origin.and_then(|origin| self.memory.get(origin));
-                        let (mm, origin) = (&private.mm, origin.and_then(Memory::mm));
-                        let found = self.pages.scan(mm, origin, &mut self.from, range.end)?;
-                        let Some(found) = found else {
-                            self.range += 1;
-                            continue;
-                        };
-                        Some((found, image::Memory::Private, private.object))
+            let before = self.batch.pages.runs().len();
+            let (more, memory, object) = match memory {
+                Memory::Private(private) => {
+                    let Some(range) = private.ranges.get(self.range) else {
+                        self.next_piece()?;
+                        continue;
+                    };
+                    self.from = self.from.max(range.start);
+                    let origin = private.origin.filter(|_| range.inherited);
+                    let origin = origin.and_then(|origin| self.memory.get(origin)?.mm());
+                    let pages = &mut self.batch.pages;
+                    let more = pages.scan(&private.mm, origin, &mut self.from, range.end)?;
+                    if !more {
+                        self.range += 1;
                     }
-                    None => None,
-                },
+                    (more, image::Memory::Private, private.object)
+                }
                 Memory::Shared { file, object } => {
-                    let found = self.pages.file(file, &mut self.from)?;
-                    found.then_some((Found::Pages, image::Memory::Shared, *object))
+                    let more = self.batch.pages.file(file, &mut self.from)?;
+                    (more, image::Memory::Shared, *object)
                 }
             };
-            let Some((found, memory, object)) = next else {
-                self.piece += 1;
-                (self.range, self.from) = (0, 0);
-                continue;
-            };
-            let position = self.pages.position();
-            let mut room = [0; ROOM];
-            let size = match found {
-                Found::Pages => {
-                    let frame = Frame {
-                        memory,
-                        object,
-                        position,
-                        // CAST: At most a run.
-                        bytes: self.pages.bytes() as u64,
-                    };
-                    writer.frame(&frame, 0, &mut room)
-                }
-                Found::Hole(bytes) => {
-                    let hole = image::Hole {
-                        object,
-                        reserved: 0.into(),
-                        start: position.into(),
-                        end: (position + bytes).into(),
-                    };
-                    writer.put(&hole, &[], &mut room)
-                }
-            };
-            let size = size.map_err(|_| EINVAL)?;
-            Self::set(&mut self.bytes, &mut self.read, &room, size)?;
-            self.copied = 0;
-            return Ok(true);
+            self.put(before, memory, object)?;
+            if more {
+                return Ok(());
+            }
+            if matches!(memory, image::Memory::Shared) {
+                self.next_piece()?;
+            }
         }
-        self.pages.put();
-        self.copied = 0;
-        if let Some(writer) = self.writer.take() {
-            let mut room = [0; ROOM];
-            let (size, _) = writer.end(&mut room).map_err(|_| EINVAL)?;
-            Self::set(&mut self.bytes, &mut self.read, &room, size)?;
+        if self.ended || !self.batch.is_empty() {
+            return Ok(());
         }
-        Ok(true)
+        alive(&self.tasks)?;
+        let writer = self.writer.take().ok_or(EINVAL)?;
+        let mut room = [0; ROOM];
+        let (size, _) = writer.end(&mut room).map_err(|_| EINVAL)?;
+        self.batch.push(room.get(..size).ok_or(EINVAL)?, 0)?;
+        self.ended = true;
+        Ok(())
     }
 
-    /// Replaces what was read by a new record.
-    fn set(bytes: &mut KVVec<u8>, read: &mut usize, room: &[u8], size: usize) -> Result {
-        bytes.clear();
-        *read = 0;
-        bytes.extend_from_slice(room.get(..size).ok_or(EINVAL)?, GFP_KERNEL)?;
+    /// Goes on with other memory.
+    fn next_piece(&mut self) -> Result {
+        alive(&self.tasks)?;
+        self.piece += 1;
+        (self.range, self.from) = (0, 0);
         Ok(())
+    }
+
+    /// Adds the records of the runs from this one on.
+    fn put(&mut self, first: usize, memory: image::Memory, object: ObjectId) -> Result {
+        // None is left if that fails: there is no image then.
+        let mut writer = self.writer.take().ok_or(EINVAL)?;
+        let mut nr = first;
+        while let Some(run) = self.batch.pages.runs().get(nr) {
+            let (position, bytes) = (run.position, run.bytes);
+            let mut room = [0; ROOM];
+            let (size, pages) = if run.hole {
+                let hole = image::Hole {
+                    object,
+                    reserved: 0.into(),
+                    start: position.into(),
+                    end: (position + bytes).into(),
+                };
+                (writer.put(&hole, &[], &mut room), 0)
+            } else {
+                let frame = Frame {
+                    memory,
+                    object,
+                    position,
+                    bytes,
+                };
+                // CAST: At most the pages that there is room for.
+                (writer.frame(&frame, 0, &mut room), bytes as usize)
+            };
+            let size = size.map_err(|_| EINVAL)?;
+            self.batch.push(room.get(..size).ok_or(EINVAL)?, pages)?;
+            nr += 1;
+        }
+        self.writer = Some(writer);
+        Ok(())
+    }
+}
+
+/// Fails if a task was killed: one that ends writes to its memory. It stays so, so that all of what
+/// was passed on before is right as long as nobody was.
+///
+/// # Errors
+///
+/// `ESRCH`.
+fn alive(tasks: &[ARef<Task>]) -> Result {
+    match tasks.iter().any(|task| task.is_killed()) {
+        true => Err(ESRCH),
+        false => Ok(()),
     }
 }

@@ -210,10 +210,8 @@ types! {
     Pipe       = 25,     "pipe",     0,             None;
     /// A piece of what is in a pipe.
     Piece      = 26,     "piece",    0,             Bytes;
-    /// Addresses whose pages another address space has, too.
-    Inherited  = 27,     "inherited", 0,            None;
     /// Where an address space has no pages, unlike the one that it was copied from.
-    Hole       = 28,     "hole",     0,             None;
+    Hole       = 27,     "hole",     0,             None;
     /// A process.
     Process    = 32,     "process",  0,             None;
     /// What signals do.

@@ -97,7 +97,6 @@ pub use state::{
     Fs,
     Guard,
     Hole,
-    Inherited,
     Itimers,
     Mm,
     Pending,

@@ -188,8 +188,9 @@ record! {
         /// 2048 random, 4096 mergeable, 8192 accounted as writable, 16384 locked, 32768 only when
         /// a page comes.
         flags: U32,
-        /// Zero.
-        reserved: U32,
+        /// 1 if its private pages are those of the origin of its address space, but for what frames
+        /// and holes say; a mapping of that has all of its addresses, and is alike.
+        inherited: U32,
         /// Its first address.
         start: U64,
         /// The address behind its last one.
@@ -202,17 +203,6 @@ record! {
 record! {
     /// Guard pages of the last mapping.
     Guard, 16 {
-        /// The first address.
-        start: U64,
-        /// The address behind the last one.
-        end: U64,
-    }
-}
-
-record! {
-    /// Addresses of the last mapping that the origin of the address space maps alike. The pages
-    /// there are those of the origin, but for what frames and holes say.
-    Inherited, 16 {
         /// The first address.
         start: U64,
         /// The address behind the last one.

@@ -40,7 +40,7 @@ fn a_good_image_is_right() {
     let said = text(&output.stdout);
     assert!(said.starts_with("image is right: 6 processes, "), "{said}");
     assert!(
-        said.ends_with("28.00 KiB of memory with checksums\n"),
+        said.ends_with("36.00 KiB of memory with checksums\n"),
         "{said}"
     );
 }
@@ -84,7 +84,7 @@ fn people_see_a_tree() {
     assert_eq!(output.status.code(), Some(0));
     let said = text(&output.stdout);
     for line in [
-        "image: 6 processes, x86_64, kernel 7.3.4-sample, 28.00 KiB of memory, ",
+        "image: 6 processes, x86_64, kernel 7.3.4-sample, 36.00 KiB of memory, ",
         "\n  cgroup     pids.max 100\n  cgroup     bc.max numfile \\u{1b}1200\n\n",
         "\n101 co\\u{1b}nt  /usr/bin/co\u{fc}nt\n",
         "\n  102 co\\u{1b}nt  has ended, status 3\n",

@@ -10,8 +10,8 @@ use std::mem::{replace, size_of, take};
 
 use beanpod_image::{
     self as codec, Action, Actions, Buffer, Clocks, Cred, Deleted, External, Fd, Files, Frame, Fs,
-    Guard, Header, Hole, Inherited, Itimers, Kind, Limits, MAX_PAYLOAD, Malformed, Memory, Mm,
-    ObjectId, Pending, Piece, Reader, Record, Regs, Rlimits, Shm, Stream, Type, Vma,
+    Guard, Header, Hole, Itimers, Kind, Limits, MAX_PAYLOAD, Malformed, Memory, Mm, ObjectId,
+    Pending, Piece, Reader, Record, Regs, Rlimits, Shm, Stream, Type, Vma,
 };
 use zerocopy::FromBytes;
 use zerocopy::little_endian::U64;
@@ -138,8 +138,6 @@ struct Space {
     areas: Vec<Area>,
     /// What it was copied from, which comes before it.
     origin: Option<usize>,
-    /// Where it has the pages of that: the first address, and the one behind the last one.
-    inherited: Vec<(u64, u64)>,
     /// Whether there were pages or holes of what was copied from it.
     copied: bool,
     /// The first process that has it.
@@ -155,11 +153,13 @@ struct Area {
     flags: u32,
     object: ObjectId,
     name: Vec<u8>,
+    /// Whether it has the pages of that.
+    inherited: bool,
 }
 
 impl Area {
-    /// The addresses where it can have pages of a mapping of the origin.
-    fn common(&self, other: &Self) -> Option<(u64, u64)> {
+    /// Whether a child can have it, with its pages, from a parent that has the other one.
+    fn is_of(&self, other: &Self) -> bool {
         // A child does not have the pages of those, or not locked.
         const DONTFORK: u32 = 32;
         const WIPEONFORK: u32 = 64;
@@ -167,13 +167,12 @@ impl Area {
 
         let what = |area: &Self| (area.kind, area.flags, area.object);
         let from = |area: &Self| area.offset.wrapping_sub(area.start);
-        let alike = matches!(self.kind, 0 | 1)
+        matches!(self.kind, 0 | 1)
             && self.flags & (DONTFORK | WIPEONFORK | LOCKED) == 0
+            && (other.start <= self.start && self.end <= other.end)
             && what(self) == what(other)
-            && (self.kind == 0 || from(self) == from(other))
-            && self.name == other.name;
-        let (start, end) = (self.start.max(other.start), self.end.min(other.end));
-        (alike && start < end).then_some((start, end))
+            && (self.object == ObjectId::NONE || from(self) == from(other))
+            && self.name == other.name
     }
 }
 
@@ -412,7 +411,6 @@ impl Reading {
             Type::Mm => self.space(record),
             Type::Vma => self.mapping(record),
             Type::Guard => self.guard(record),
-            Type::Inherited => self.inherited(record),
             Type::Hole => self.hole(record),
             Type::Files => {
                 let body: Files = record.body()?;
@@ -584,7 +582,6 @@ impl Reading {
             },
             areas: Vec::new(),
             origin,
-            inherited: Vec::new(),
             copied: false,
             owner: None,
         });
@@ -603,7 +600,11 @@ impl Reading {
     fn mapping(&mut self, record: &Record<'_>) -> Result<(), Problem> {
         let at = record.at;
         let body: Vma = record.body()?;
-        unused(at, body.reserved.get())?;
+        let inherited = match body.inherited.get() {
+            0 => false,
+            1 => true,
+            _ => return Err(wrong(at, "a mapping that is inherited more than once")),
+        };
         let (start, end, offset) = (body.start.get(), body.end.get(), body.offset.get());
         let (kind, flags) = (body.kind.get(), body.flags.get());
         let (mut path, mut shared_memory) = (None, None);
@@ -629,7 +630,7 @@ impl Reading {
             ));
         }
         let page = self.page;
-        let Some(space) = self.spaces.last_mut() else {
+        let Some((space, others)) = self.spaces.split_last_mut() else {
             return Err(wrong(at, "a mapping of no address space"));
         };
         let before = space.areas.last().map_or(0, |area| area.end);
@@ -642,7 +643,7 @@ impl Reading {
             _ if kind == 0 && start < space.heap.1 && space.heap.0 < end => Some("heap"),
             _ => None,
         };
-        space.areas.push(Area {
+        let area = Area {
             start,
             end,
             offset,
@@ -650,7 +651,22 @@ impl Reading {
             flags,
             object: body.object,
             name: record.tail.to_vec(),
-        });
+            inherited,
+        };
+        if inherited {
+            let origin = space.origin.and_then(|origin| others.get(origin));
+            let Some(Space { areas, .. }) = origin else {
+                return Err(wrong(at, "an inherited mapping without an origin"));
+            };
+            let first = areas.partition_point(|other| other.end <= start);
+            if !areas.get(first).is_some_and(|other| area.is_of(other)) {
+                return Err(wrong(
+                    at,
+                    "an inherited mapping that the origin does not have",
+                ));
+            }
+        }
+        space.areas.push(area);
         space.memory.bytes += end - start;
         space.memory.mappings.push(Mapping {
             start: format!("{start:#x}"),
@@ -662,7 +678,7 @@ impl Reading {
             shared_memory,
             offset,
             guard_bytes: 0,
-            inherited_bytes: 0,
+            inherited_bytes: if inherited { end - start } else { 0 },
             name: (!record.tail.is_empty()).then(|| text::of_bytes(record.tail)),
             purpose,
             advice: names::advice(flags),
@@ -691,41 +707,6 @@ impl Reading {
         }
     }
 
-    fn inherited(&mut self, record: &Record<'_>) -> Result<(), Problem> {
-        let at = record.at;
-        let body: Inherited = record.body()?;
-        let (start, end) = (body.start.get(), body.end.get());
-        if [start, end].iter().any(|bytes| bytes % self.page != 0) {
-            return Err(wrong(at, "inherited pages that are not whole pages"));
-        }
-        let last = self.spaces.split_last_mut().and_then(|(space, others)| {
-            let origin = others.get(space.origin?)?;
-            let mapping = space.memory.mappings.last_mut()?;
-            Some((origin, space.areas.last()?, mapping, &mut space.inherited))
-        });
-        let Some((origin, area, mapping, inherited)) = last else {
-            return Err(wrong(at, "inherited pages without an origin or a mapping"));
-        };
-        if start < area.start || start >= end || area.end < end {
-            return Err(wrong(at, "inherited pages outside of their mapping"));
-        }
-        if inherited.last().is_some_and(|(_, before)| start < *before) {
-            return Err(wrong(at, "inherited pages out of order"));
-        }
-        let first = origin.areas.partition_point(|other| other.end <= start);
-        let other = origin.areas.get(first);
-        let common = other.and_then(|other| area.common(other));
-        if common.is_none_or(|(from, to)| start < from || to < end) {
-            return Err(wrong(
-                at,
-                "inherited pages that the origin does not map alike",
-            ));
-        }
-        inherited.push((start, end));
-        mapping.inherited_bytes += end - start;
-        Ok(())
-    }
-
     fn hole(&mut self, record: &Record<'_>) -> Result<(), Problem> {
         let at = record.at;
         let body: Hole = record.body()?;
@@ -736,17 +717,16 @@ impl Reading {
             return Err(wrong(at, "a hole that is none, or not whole pages"));
         }
         let space = self.filled(at, index)?;
-        let first = space.inherited.partition_point(|(_, to)| *to <= start);
-        let range = space.inherited.get(first);
-        if range.is_none_or(|(from, to)| start < *from || *to < end) {
-            return Err(wrong(at, "a hole where no pages were inherited"));
-        }
         let first = space.areas.partition_point(|area| area.end <= start);
-        if let Some(mapping) = space.memory.mappings.get_mut(first) {
-            // They may overlap, and be where there are pages.
-            mapping.inherited_bytes = mapping.inherited_bytes.saturating_sub(end - start);
+        let mapping = space.memory.mappings.get_mut(first);
+        match space.areas.get(first).zip(mapping) {
+            Some((area, mapping)) if area.inherited && area.start <= start && end <= area.end => {
+                // They may overlap, and be where there are pages.
+                mapping.inherited_bytes = mapping.inherited_bytes.saturating_sub(end - start);
+                Ok(())
+            }
+            _ => Err(wrong(at, "a hole where no pages were inherited")),
         }
-        Ok(())
     }
 
     /// An address space that gets pages or holes. What it was copied from gets no more.
@@ -788,8 +768,8 @@ impl Reading {
                     }
                     let to = end.min(area.end);
                     mapping.stored_bytes += to - from;
-                    let lost = bytes_within(&space.inherited, from, to);
-                    mapping.inherited_bytes = mapping.inherited_bytes.saturating_sub(lost);
+                    // If it has inherited any.
+                    mapping.inherited_bytes = mapping.inherited_bytes.saturating_sub(to - from);
                     from = to;
                 }
                 match from == end {
@@ -1358,16 +1338,6 @@ impl Reading {
         }
         self.image
     }
-}
-
-/// How many bytes between two addresses are in ascending ranges.
-fn bytes_within(ranges: &[(u64, u64)], from: u64, to: u64) -> u64 {
-    let first = ranges.partition_point(|(_, end)| *end <= from);
-    ranges[first..]
-        .iter()
-        .take_while(|(start, _)| *start < to)
-        .map(|(start, end)| to.min(*end) - from.max(*start))
-        .sum()
 }
 
 /// What all of them are, if that is the same.

@@ -47,7 +47,7 @@ fn a_good_image() {
     );
     assert!(image.memory_checksums);
     assert_eq!(image.note, ["pids.max 100", "bc.max numfile \\u{1b}1200"]);
-    assert_eq!(image.memory_bytes, 7 * 4096);
+    assert_eq!(image.memory_bytes, 9 * 4096);
     let [first, _, second, ..] = &image.processes[..] else {
         panic!("{image:?}");
     };
@@ -345,7 +345,7 @@ fn a_copy_has_what_is_in_no_frame_and_no_hole() {
     };
     assert_eq!(memory(0), (None, 4, vec![0; 4]));
     assert_eq!(memory(3), (Some(101), 1, vec![1, 1, 0, 1]));
-    assert_eq!(memory(4), (Some(104), 0, vec![0, 1, 0]));
+    assert_eq!(memory(4), (Some(104), 2, vec![0, 1, 0, 0]));
     assert!(processes[5].memory.is_none());
     let of: Vec<_> = processes.iter().map(|process| process.memory_of).collect();
     assert_eq!(of, [None, None, None, None, None, Some(105)]);
@@ -362,6 +362,27 @@ fn a_file_is_mapped_alike_at_another_offset() {
 }
 
 #[test]
+fn a_copy_may_have_a_part_of_a_mapping() {
+    // That of the first process has a page more before it, behind it, or both.
+    for fault in [
+        Field(Type::Vma, 3, 16, 0x7fff_d000),
+        Field(Type::Vma, 3, 24, 0x8000_1000),
+        Fields(&[
+            (Type::Vma, 3, 16, 0x7fff_d000),
+            (Type::Vma, 3, 24, 0x8000_1000),
+        ]),
+    ] {
+        let processes = of(&image(fault)).unwrap().processes;
+        let [of_first, of_copy] = [0, 3].map(|index: usize| {
+            let mapping = &processes[index].memory.as_ref().unwrap().mappings[3];
+            (mapping.bytes / 4096, mapping.inherited_bytes / 4096)
+        });
+        assert!(of_first.0 > 2, "{fault:?}");
+        assert_eq!((of_first.1, of_copy), (0, (2, 1)), "{fault:?}");
+    }
+}
+
+#[test]
 fn every_record_is_told_but_the_last() {
     let image = image(Fault::None);
     let lines = lines(&image);
@@ -374,7 +395,7 @@ fn every_record_is_told_but_the_last() {
             .zip(0..)
             .all(|(line, index)| line.index == index)
     );
-    assert_eq!(lines.iter().map(|line| line.data).sum::<u64>(), 7 * 4096);
+    assert_eq!(lines.iter().map(|line| line.data).sum::<u64>(), 9 * 4096);
     assert_eq!(lines.len() as u32 + 1, of(&image).unwrap().records);
 }
 
@@ -464,7 +485,6 @@ const REFUSED: &[(Fault, Type, usize, &str)] = &[
     (Field(Type::Vma, 2, 0, 7), Type::Vma, 2, "object 7 is used as what it is not"),
     (Field(Type::Vma, 1, 4, 5), Type::Vma, 1, "a mapping of an unknown kind"),
     (Field(Type::Vma, 1, 8, 1 << 16), Type::Vma, 1, "a mapping with unknown flags"),
-    (Field(Type::Vma, 1, 12, 1), Type::Vma, 1, RESERVED),
     (Field(Type::Vma, 1, 16, 0x1000), Type::Vma, 1, "a mapping that is none, or out of order"),
     (Field(Type::Vma, 1, 32, 0x1000), Type::Vma, 1, "a mapping of nothing that has an offset"),
     (Tail(Type::Vma, 1, &[b'a'; 80]), Type::Vma, 1, NAME),
@@ -477,25 +497,41 @@ const REFUSED: &[(Fault, Type, usize, &str)] = &[
     (Field(Type::Guard, 0, 8, 0x7fff_e800), Type::Guard, 0,
         "guard pages that are not whole pages"),
     (Without(Type::Vma), Type::Guard, 0, OUTSIDE),
-    (Field(Type::Mm, 1, 116, 0), Type::Inherited, 0,
-        "inherited pages without an origin or a mapping"),
-    (Field(Type::Inherited, 1, 0, 0x2800), Type::Inherited, 1,
-        "inherited pages that are not whole pages"),
-    (Field(Type::Inherited, 1, 8, 0x3800), Type::Inherited, 1,
-        "inherited pages that are not whole pages"),
-    (Field(Type::Inherited, 1, 0, 0x1000), Type::Inherited, 1, STRAY),
-    (Field(Type::Inherited, 1, 0, 0x4000), Type::Inherited, 1, STRAY),
-    (Field(Type::Inherited, 1, 8, 0x5000), Type::Inherited, 1, STRAY),
-    (Twice(Type::Inherited, 1), Type::Inherited, 2, "inherited pages out of order"),
-    (Field(Type::Vma, 0, 16, 0), Type::Inherited, 0, OTHER),
-    (Field(Type::Vma, 1, 16, 0x3000), Type::Inherited, 1, OTHER),
-    (Field(Type::Vma, 1, 24, 0x3000), Type::Inherited, 1, OTHER),
-    (Field(Type::Vma, 4, 0, 3), Type::Inherited, 0, OTHER),
-    (Field(Type::Vma, 5, 8, 1), Type::Inherited, 1, OTHER),
-    (Tail(Type::Vma, 5, b"other"), Type::Inherited, 1, OTHER),
-    (Fields(&[(Type::Vma, 0, 4, 2), (Type::Vma, 4, 4, 2)]), Type::Inherited, 0, OTHER),
-    (Fields(&[(Type::Vma, 1, 8, 35), (Type::Vma, 5, 8, 35)]), Type::Inherited, 1, OTHER),
-    (Fields(&[(Type::Vma, 1, 8, 67), (Type::Vma, 5, 8, 67)]), Type::Inherited, 1, OTHER),
+    (Field(Type::Vma, 5, 12, 2), Type::Vma, 5, "a mapping that is inherited more than once"),
+    (Field(Type::Vma, 1, 12, 1), Type::Vma, 1, "an inherited mapping without an origin"),
+    (Field(Type::Mm, 1, 116, 0), Type::Vma, 4, "an inherited mapping without an origin"),
+    (Field(Type::Vma, 10, 12, 1), Type::Vma, 10, OTHER),
+    // It starts before that of the origin, or ends behind it.
+    (Field(Type::Vma, 1, 16, 0x3000), Type::Vma, 5, OTHER),
+    (Field(Type::Vma, 1, 24, 0x3000), Type::Vma, 5, OTHER),
+    (Field(Type::Vma, 7, 16, 0x7fff_d000), Type::Vma, 7, OTHER),
+    (Field(Type::Vma, 7, 24, 0x8000_1000), Type::Vma, 7, OTHER),
+    // The copy has a part, but the copy of that all of it.
+    (Field(Type::Vma, 5, 16, 0x3000), Type::Vma, 9, OTHER),
+    (Field(Type::Vma, 5, 24, 0x3000), Type::Vma, 9, OTHER),
+    // The origin has it as two.
+    (Fields(&[(Type::Vma, 2, 0, 0), (Type::Vma, 2, 4, 0), (Type::Vma, 2, 16, 0x7fff_d000),
+        (Type::Vma, 2, 24, 0x7fff_e000), (Type::Vma, 7, 16, 0x7fff_d000)]), Type::Vma, 7, OTHER),
+    // Behind all mappings.
+    (Fields(&[(Type::Vma, 7, 16, 0x8000_0000), (Type::Vma, 7, 24, 0x8000_1000)]), Type::Vma, 7,
+        OTHER),
+    (Field(Type::Vma, 0, 16, 0), Type::Vma, 4, OTHER),
+    (Field(Type::Vma, 4, 32, 0x1000), Type::Vma, 4, OTHER),
+    (Field(Type::Vma, 4, 0, 3), Type::Vma, 4, OTHER),
+    (Field(Type::Vma, 0, 4, 2), Type::Vma, 4, OTHER),
+    (Field(Type::Vma, 1, 4, 4), Type::Vma, 5, OTHER),
+    (Field(Type::Vma, 5, 8, 1), Type::Vma, 5, OTHER),
+    (Tail(Type::Vma, 5, b"other"), Type::Vma, 5, OTHER),
+    // The first process has it, but not the copy that is the origin.
+    (Fields(&[(Type::Vma, 5, 8, 1), (Type::Vma, 5, 12, 0)]), Type::Vma, 9, OTHER),
+    // Children do not have those.
+    (Fields(&[(Type::Vma, 0, 4, 2), (Type::Vma, 4, 4, 2)]), Type::Vma, 4, OTHER),
+    (Field(Type::Vma, 6, 12, 1), Type::Vma, 6, OTHER),
+    (Fields(&[(Type::Vma, 1, 4, 4), (Type::Vma, 5, 4, 4)]), Type::Vma, 5, OTHER),
+    (Fields(&[(Type::Vma, 1, 8, 35), (Type::Vma, 5, 8, 35)]), Type::Vma, 5, OTHER),
+    (Fields(&[(Type::Vma, 1, 8, 67), (Type::Vma, 5, 8, 67)]), Type::Vma, 5, OTHER),
+    (Fields(&[(Type::Vma, 1, 8, 16387), (Type::Vma, 5, 8, 16387)]), Type::Vma, 5, OTHER),
+    (Fields(&[(Type::Vma, 1, 8, 32771), (Type::Vma, 5, 8, 32771)]), Type::Vma, 5, OTHER),
     (Field(Type::Hole, 0, 0, 1), Type::Hole, 0, "object 1 is used as what it is not"),
     (Field(Type::Hole, 0, 0, 0), Type::Hole, 0, "object 0 is not defined before it is used"),
     (Field(Type::Hole, 0, 4, 1), Type::Hole, 0, RESERVED),
@@ -503,9 +539,21 @@ const REFUSED: &[(Fault, Type, usize, &str)] = &[
     (Field(Type::Hole, 0, 16, 0x3800), Type::Hole, 0, NO_HOLE),
     (Field(Type::Hole, 0, 8, 0x4000), Type::Hole, 0, NO_HOLE),
     (Field(Type::Hole, 0, 0, 8), Type::Hole, 0, NOT_INHERITED),
-    (Field(Type::Hole, 0, 8, 0x1000), Type::Hole, 0, NOT_INHERITED),
     (Field(Type::Hole, 0, 16, 0x5000), Type::Hole, 0, NOT_INHERITED),
     (Fields(&[(Type::Hole, 0, 8, 0), (Type::Hole, 0, 16, 0x2000)]), Type::Hole, 0, NOT_INHERITED),
+    // Of two that are adjacent, both are inherited, one of them, or the other.
+    (Field(Type::Hole, 0, 8, 0x1000), Type::Hole, 0, NOT_INHERITED),
+    (Fields(&[(Type::Hole, 0, 0, 18), (Type::Hole, 0, 16, 0x5000)]), Type::Hole, 0,
+        NOT_INHERITED),
+    (Fields(&[(Type::Hole, 0, 0, 18), (Type::Hole, 0, 8, 0x1000)]), Type::Hole, 0,
+        NOT_INHERITED),
+    // The origin has the same, but with other pages.
+    (Field(Type::Vma, 5, 12, 0), Type::Hole, 0, NOT_INHERITED),
+    (Fields(&[(Type::Hole, 0, 0, 18), (Type::Hole, 0, 8, 0x1000), (Type::Hole, 0, 16, 0x2000)]),
+        Type::Hole, 0, NOT_INHERITED),
+    // Behind all mappings.
+    (Fields(&[(Type::Hole, 0, 8, 0x8000_0000), (Type::Hole, 0, 16, 0x8000_1000)]), Type::Hole, 0,
+        NOT_INHERITED),
     // That of the other copy comes first.
     (Field(Type::Hole, 0, 0, 18), Type::Pages, 4, COPIED),
     (Frame(1, 18, 1), Type::Hole, 0, COPIED),
@@ -641,8 +689,7 @@ const RESERVED: &str = "a reserved field is not zero";
 const SECOND: &str = "a time with a second of nanoseconds, or more";
 const NAME: &str = "a mapping with a name that is too long, or has a zero";
 const OUTSIDE: &str = "guard pages outside of their mapping";
-const STRAY: &str = "inherited pages outside of their mapping";
-const OTHER: &str = "inherited pages that the origin does not map alike";
+const OTHER: &str = "an inherited mapping that the origin does not have";
 const NO_HOLE: &str = "a hole that is none, or not whole pages";
 const NOT_INHERITED: &str = "a hole where no pages were inherited";
 const COPIED: &str = "memory of an address space that was copied already";

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use beanpod_image::{
     Actions, Body, COMPAT_DATA_CRC, Clocks, Cred, Deleted, External, Fd, File, Files, Frame, Fs,
-    Guard, Header, Hole, Identity, Inherited, Itimers, Memory, Mm, Note, ObjectId, Pending, Piece,
-    Pipe, Process, Regs, Release, Rlimits, Shm, Thread, Timer, Type, Vma, Writer,
+    Guard, Header, Hole, Identity, Itimers, Memory, Mm, Note, ObjectId, Pending, Piece, Pipe,
+    Process, Regs, Release, Rlimits, Shm, Thread, Timer, Type, Vma, Writer,
 };
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -140,14 +140,14 @@ impl Out {
         self.copy(id, exe, maps, ObjectId::NONE, &[])
     }
 
-    /// An address space that has inherited these addresses.
+    /// An address space that has inherited the mappings at these addresses.
     fn copy(
         &mut self,
         id: u32,
         exe: ObjectId,
         maps: &[Map],
         origin: ObjectId,
-        inherited: &[(u64, u64)],
+        inherited: &[u64],
     ) -> ObjectId {
         let mut body = Mm::new_zeroed();
         body.id = ObjectId::new(id);
@@ -165,18 +165,13 @@ impl Out {
             body.kind = kind.into();
             body.object = object;
             body.flags = 3.into();
+            body.inherited = u32::from(inherited.contains(&start)).into();
             let name: &[u8] = if kind == 0 && start < 0x4000 {
                 b"pool"
             } else {
                 b""
             };
             self.put(&body, name);
-            let within = |(from, _): &&(u64, u64)| (start..end).contains(from);
-            for &(start, end) in inherited.iter().filter(within) {
-                let mut body = Inherited::new_zeroed();
-                (body.start, body.end) = (start.into(), end.into());
-                self.put(&body, &[]);
-            }
         }
         body.id
     }
@@ -366,14 +361,12 @@ pub fn image(fault: Fault) -> Vec<u8> {
     (end.id, end.of, end.mode) = (ObjectId::new(13), pipe.id, 0o010_600.into());
     out.put(&end, &[]);
     out.context(14, &[(0, 3), (1, 13)], 0o077, 0);
-    let pages = [
-        (0x1000, 0x2000),
-        (0x2000, 0x4000),
-        (0x7fff_e000, 0x8000_0000),
-    ];
-    let copy = out.copy(17, exe, &maps, first, &pages);
-    let moved = [maps[0], (0x3000, 0x5000, 0, ObjectId::NONE), maps[3]];
-    let of_copy = out.copy(18, exe, &moved, copy, &[(0x3000, 0x4000)]);
+    let inherited = [maps[0].0, maps[1].0, maps[3].0];
+    let copy = out.copy(17, exe, &maps, first, &inherited);
+    // The first and the last one are as those of the copy, but it has none of their pages.
+    let new = (0x4000, 0x5000, 0, ObjectId::NONE);
+    let maps_of_copy = [maps[0], maps[1], new, maps[3]];
+    let of_copy = out.copy(18, exe, &maps_of_copy, copy, &[maps[1].0]);
     if fault != Fault::Empty {
         out.first(first);
         out.second();
@@ -396,6 +389,8 @@ pub fn image(fault: Fault) -> Vec<u8> {
     (hole.start, hole.end) = (0x3000.into(), 0x4000.into());
     out.put(&hole, &[]);
     out.frame(Memory::Private, copy, 0x7fff_f000, 1);
+    // One frame over a mapping that is inherited and one that is not.
+    out.frame(Memory::Private, of_copy, 0x3000, 2);
     let (size, _) = out.writer.end(&mut room).unwrap();
     out.bytes.extend_from_slice(&room[..size]);
     out.bytes
