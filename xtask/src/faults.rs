@@ -277,8 +277,9 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
             Choice::parse(word).ok().map(|_| word)
         });
         eprintln!(
-            "reproduce: cargo xtask faults {}",
-            first.unwrap_or_default()
+            "reproduce: cargo xtask faults {}{}",
+            first.unwrap_or_default(),
+            base.arguments()
         );
     }
     Ok(exit.into())

@@ -141,7 +141,8 @@ fn engine(base: &Base, first: u64, count: u64, seed: u64) -> Result<(Report, Exi
             // The image alone may not be enough, so all of this boot until then.
             let count = last - from + 1;
             report.reproduce = Some(format!(
-                "cargo xtask fuzz ckpt --seed {seed} --first {from} --count {count}"
+                "cargo xtask fuzz ckpt --seed {seed} --first {from} --count {count}{}",
+                base.arguments()
             ));
             bar.finish();
             return Ok((report, verdict.exit));

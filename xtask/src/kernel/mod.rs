@@ -98,6 +98,11 @@ impl Series {
         paths::repo().join("patches").join(self.name())
     }
 
+    /// Whether it is made for a base.
+    pub fn is_for(self, base: &Base) -> bool {
+        (self, base) != (Series::Ckpt, &Base::V7_2)
+    }
+
     /// Where the smallest kernel runs that can have it.
     pub fn home(self) -> Arch {
         match self {

@@ -184,6 +184,12 @@ fn run_check(args: &Check, bases: &[Base], json: bool) -> Result<()> {
         let what = format!("no kernel is built with a series called `{name}`");
         Failure::new(Exit::Usage, what).fix("cargo xtask series check bc")
     })?;
+    let mut bases = bases.iter().filter(|base| series.is_for(base)).peekable();
+    if bases.peek().is_none() {
+        let what = format!("the series `{name}` is not made for this kernel");
+        let fix = format!("cargo xtask series check {name}");
+        return Err(Failure::new(Exit::Usage, what).fix(fix).into());
+    }
     // All of them first: a base that cannot be had should not end a run that took long.
     let mut trees: Vec<(Base, PathBuf)> = Vec::new();
     for base in bases {
