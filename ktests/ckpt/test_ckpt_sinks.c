@@ -11,6 +11,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kselftest.h"
@@ -203,6 +204,62 @@ static int test_read_odd(struct ckpt_subject *subject)
 	return through(subject, read_odd);
 }
 
+/* Pass a file on in pieces of odd sizes, from a process of its own, as long as somebody reads. */
+static pid_t feed(int image, const int fds[2])
+{
+	static char buffer[64 << 10];
+	size_t size = 1;
+	ssize_t len;
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	close(fds[0]);
+	while ((len = read(image, buffer, size)) > 0 && write(fds[1], buffer, len) == len)
+		size = size * 3 % (sizeof(buffer) - 1) + 1;
+	_exit(len ? 1 : 0);
+}
+
+/* An image comes through a pipe, in pieces that end anywhere. */
+static int test_from_pipe(struct ckpt_subject *subject)
+{
+	char path[PATH_MAX];
+	struct ckpt_restore args = { };
+	int session, image = -1, fds[2], status, ret = KSFT_FAIL;
+	long before;
+	pid_t pid;
+
+	if (ckpt_await(subject, 0, 2) < 0 || pipe2(fds, O_CLOEXEC))
+		return KSFT_FAIL;
+	session = ckpt_open();
+	snprintf(path, sizeof(path), "%s/image", subject->dir);
+	if (session < 0 || ckpt_suspend(session, subject) || ckpt_dump(session, path) ||
+	    ckpt_kill(session))
+		goto out;
+	ckpt_bury();
+	before = ckpt_told(subject, 0);
+	image = open(path, O_RDONLY | O_CLOEXEC);
+	pid = feed(image, fds);
+	close(fds[1]);
+	fds[1] = -1;
+	args.image = fds[0];
+	args.cgroup = open(subject->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (!differs(ioctl(session, CKPT_RESTORE, &args), 0) && !ckpt_resume(session) &&
+	    ckpt_await(subject, 0, before + 2) >= 0)
+		ret = KSFT_PASS;
+	close(args.cgroup);
+	close(fds[0]);
+	fds[0] = -1;
+	if (differs(waitpid(pid, &status, 0), pid) || differs(status, 0))
+		ret = KSFT_FAIL;
+out:
+	close(image);
+	close(fds[0]);
+	close(fds[1]);
+	close(session);
+	return ret;
+}
+
 /* A file system that is full: the error is told, and the container goes on. */
 static int test_full(struct ckpt_subject *subject)
 {
@@ -266,6 +323,7 @@ out:
 #define T(f) { compare, f, #f }
 static const struct ckpt_test tests[] = {
 	T(test_bad),
+	T(test_from_pipe),
 	T(test_full),
 	T(test_read_odd),
 	T(test_socket),

@@ -944,6 +944,19 @@ pub(crate) trait MmExt {
             bindings::ckpt_pages_fill(self.raw(), address, bytes.as_ptr().cast(), bytes.len())
         })
     }
+
+    /// Reads into private memory, from where an image is, and returns how many bytes: fewer than
+    /// `size` where that ends, or if there are many.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` if there is none, and those of [`image_read`].
+    fn read(&self, address: u64, size: usize, image: &File) -> Result<usize> {
+        // SAFETY: There are references.
+        image_passed(unsafe {
+            bindings::ckpt_pages_read(self.raw(), address, size, image.as_ptr())
+        })
+    }
 }
 
 impl MmExt for MmWithUser {
@@ -1998,8 +2011,12 @@ unsafe extern "C" fn ckpt_forget(arg: *mut c_void) {
 pub(crate) fn image_read(image: &File, into: &mut [u8], ahead: bool) -> Result<usize> {
     let (to, size) = (into.as_mut_ptr().cast(), into.len());
     // SAFETY: There is a reference, and the buffer is writable.
-    let read = passed(unsafe { bindings::ckpt_image_read(image.as_ptr(), to, size, ahead) });
-    read.map_err(|error| match error {
+    image_passed(unsafe { bindings::ckpt_image_read(image.as_ptr(), to, size, ahead) })
+}
+
+/// How many bytes of an image were read, or why none were.
+fn image_passed(bytes: c_long) -> Result<usize> {
+    passed(bytes).map_err(|error| match error {
         error if error == ERESTARTSYS => EINTR,
         error => error,
     })

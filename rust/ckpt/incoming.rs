@@ -43,6 +43,13 @@ impl Image {
             taken: 0,
         })
     }
+
+    /// What the rest can be read from, by whoever tells the reader about it.
+    pub(crate) fn file(&mut self) -> &File {
+        // What was read ahead is read once more: those bytes are not taken.
+        self.taken = self.filled;
+        &self.file
+    }
 }
 
 impl Source for Image {

@@ -425,6 +425,7 @@ int ckpt_page_to_file(struct page *page, struct file *file, u64 at);
 void ckpt_pages_put(struct page **pages, u32 nr);
 int ckpt_pages_fill(struct mm_struct *mm, u64 address, const void *buf,
 		    size_t size);
+long ckpt_pages_read(struct mm_struct *mm, u64 address, size_t size, struct file *file);
 
 /* stream.c: the ways out of an image */
 

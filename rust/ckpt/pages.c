@@ -9,6 +9,7 @@
 #include <linux/sched/mm.h>
 #include <linux/shmem_fs.h>
 #include <linux/sizes.h>
+#include <linux/uio.h>
 
 #include "internal.h"
 
@@ -463,6 +464,42 @@ void ckpt_pages_put(struct page **pages, u32 nr)
 {
 	while (nr)
 		put_page(pages[--nr]);
+}
+
+/*
+ * Read from where a file is into private memory, whatever its protection: whole
+ * pages, of which the task that they belong to sees nothing yet. Return how many
+ * bytes, or -errno: fewer only where the file ends, or if there were many.
+ */
+long ckpt_pages_read(struct mm_struct *mm, u64 address, size_t size, struct file *file)
+{
+	loff_t *pos = file->f_mode & FMODE_STREAM ? NULL : &file->f_pos;
+	struct page *pages[32];
+	struct bio_vec bvec[ARRAY_SIZE(pages)];
+	struct iov_iter to;
+	ssize_t ret;
+	long nr, i;
+
+	if (!PAGE_ALIGNED(address) || !PAGE_ALIGNED(size))
+		return -EINVAL;
+
+	ret = mmap_read_lock_killable(mm);
+	if (ret)
+		return ret;
+	nr = pin_user_pages_remote(mm, address, min(size >> PAGE_SHIFT, ARRAY_SIZE(pages)),
+				   FOLL_WRITE | FOLL_FORCE, pages, NULL);
+	mmap_read_unlock(mm);
+	if (nr <= 0)
+		return nr ?: -EFAULT;
+
+	for (i = 0; i < nr; i++)
+		bvec_set_page(&bvec[i], pages[i], PAGE_SIZE, 0);
+	iov_iter_bvec(&to, ITER_DEST, bvec, nr, nr * PAGE_SIZE);
+	do {
+		ret = vfs_iter_read(file, &to, pos, 0);
+	} while (ret > 0 && iov_iter_count(&to));
+	unpin_user_pages_dirty_lock(pages, nr, true);
+	return ret < 0 ? ret : nr * PAGE_SIZE - iov_iter_count(&to);
 }
 
 /*

@@ -181,6 +181,8 @@ struct Frame {
     to: Target,
     position: u64,
     bytes: u64,
+    /// Whether it has a checksum.
+    checked: bool,
 }
 
 enum Target {
@@ -226,13 +228,43 @@ impl Frame {
             to,
             position: frame.position,
             bytes: frame.bytes,
+            checked: header.data_crc(),
         })
+    }
+
+    /// Reads content to where it belongs, if that pays, and returns how many bytes: the rest is
+    /// read otherwise, or found missing.
+    fn read(&self, mm: &MmWithUser, reader: &mut Reader<Image>, why: &mut Why) -> Result<u64> {
+        let mut done = 0;
+        // CAST: A small constant.
+        while !self.checked && self.bytes - done >= PIECE as u64 {
+            let at = self.position + done;
+            // CAST: What does not fit is read the next time.
+            let most = (self.bytes - done).min(1 << 30) as usize;
+            let read = mm.read(at, most, reader.source().file());
+            let read = read.inspect_err(|error| {
+                why.say(fmt!("memory at {at:#x} cannot be read: {error:?}"));
+            })?;
+            // CAST: `usize` is at most 64 bits.
+            let took = reader.took_unseen(read as u64);
+            took.map_err(|error| explain(error, why))?;
+            // CAST: As above.
+            done += read as u64;
+            // Where the image ends.
+            if read == 0 || !plan::aligned(done) {
+                break;
+            }
+        }
+        Ok(done)
     }
 
     /// Copies the content, as much at once as there is room for.
     fn fill(&self, reader: &mut Reader<Image>, room: &mut [u8], why: &mut Why) -> Result {
         let mut at = self.position;
         let end = self.position + self.bytes;
+        if let Target::Private(mm) = &self.to {
+            at += self.read(mm, reader, why)?;
+        }
         while at < end {
             let read = reader
                 .read_data(room)
