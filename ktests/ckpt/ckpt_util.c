@@ -111,6 +111,21 @@ long ckpt_told(struct ckpt_subject *subject, int at)
 	return value;
 }
 
+/* Say what the subject does instead of what is waited for. */
+static void tell_state(struct ckpt_subject *subject)
+{
+	char path[64], line[256];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", subject->pid);
+	file = fopen(path, "r");
+	if (!file || !fgets(line, sizeof(line), file))
+		snprintf(line, sizeof(line), "gone\n");
+	if (file)
+		fclose(file);
+	ksft_print_msg("the subject: %s", line);
+}
+
 long ckpt_await(struct ckpt_subject *subject, int at, long least)
 {
 	long value = 0;
@@ -123,6 +138,7 @@ long ckpt_await(struct ckpt_subject *subject, int at, long least)
 		usleep(CKPT_POLL_USEC);
 	}
 	ksft_print_msg("number %d stays %ld, below %ld\n", at, value, least);
+	tell_state(subject);
 	return LONG_MIN;
 }
 
