@@ -207,24 +207,41 @@ static void subject(void)
 	_exit(0);
 }
 
-/* Wait until the subject waits in a call, not for a page, or is gone. */
+/* The first line of a file of proc about the subject; false if there is none. */
+static bool look(struct ckpt_subject *subject, const char *name, char *line, int size)
+{
+	char path[64];
+	FILE *file;
+	bool there;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", subject->pid, name);
+	file = fopen(path, "r");
+	there = file && fgets(line, size, file);
+	if (file)
+		fclose(file);
+	return there;
+}
+
+/*
+ * Wait until the subject waits in its call, or has left it. Only then does a signal interrupt the call:
+ * one that is about to be woken waits for nothing, although its call is told, and who waits for a
+ * page is in no call.
+ */
 static bool waits(struct ckpt_subject *subject)
 {
-	char path[64], line[256] = "";
+	char where[256], call[256];
 	int i;
 
-	snprintf(path, sizeof(path), "/proc/%d/syscall", subject->pid);
 	for (i = 0; i < CKPT_POLL_TIMES; i++) {
-		FILE *file = fopen(path, "r");
-		bool gone = !file || !fgets(line, sizeof(line), file);
-
-		if (file)
-			fclose(file);
-		if (gone || (line[0] >= '0' && line[0] <= '9'))
+		if (!look(subject, "wchan", where, sizeof(where)) ||
+		    !look(subject, "syscall", call, sizeof(call)) ||
+		    ckpt_told(subject, DONE))
+			return true;
+		if (strcmp(where, "0") && call[0] >= '0' && call[0] <= '9')
 			return true;
 		usleep(CKPT_POLL_USEC);
 	}
-	ksft_print_msg("it does not wait: %s", line);
+	ksft_print_msg("it does not wait: %s in %s", where, call);
 	return false;
 }
 
