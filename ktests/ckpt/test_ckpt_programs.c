@@ -136,12 +136,13 @@ static int save_often(struct ckpt_subject *subject)
 		ret = i % 2 ? ckpt_cycle_snapshot(subject) : ckpt_cycle(subject);
 		if (ret == -EOPNOTSUPP && refusals++ < REFUSALS) {
 			i--;
-		} else if (ret) {
+			continue;
+		}
+		if (ret) {
 			ksft_print_msg("time %d\n", i);
 			return -1;
-		} else {
-			refusals = 0;
 		}
+		refusals = 0;
 	}
 	return 0;
 }

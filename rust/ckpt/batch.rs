@@ -171,7 +171,7 @@ impl Batch {
     /// # Errors
     ///
     /// `EPIPE` if nobody reads, `ENOMEM`.
-    pub(crate) fn to_pipe(&mut self, most: usize, pipe: &mut PipeDest<'_>) -> Result<usize> {
+    pub(crate) fn splice(&mut self, most: usize, pipe: &mut PipeDest<'_>) -> Result<usize> {
         let passed = match self.rest(&self.at) {
             _ if most == 0 || ffi::pipe_room(pipe) == 0 => 0,
             Some(Rest::Record(from, size)) => {
@@ -188,12 +188,7 @@ impl Batch {
     /// # Errors
     ///
     /// Those of write(2).
-    pub(crate) fn to_file(
-        &mut self,
-        most: usize,
-        file: &File,
-        gather: &mut Gather,
-    ) -> Result<usize> {
+    pub(crate) fn write(&mut self, most: usize, file: &File, gather: &mut Gather) -> Result<usize> {
         let written = gather.write(file, |collection| {
             let mut at = self.at;
             let mut left = most;

@@ -87,7 +87,7 @@ impl Stream {
     pub(crate) fn splice(&mut self, pipe: &mut PipeDest<'_>, len: usize) -> Result<usize> {
         let mut left = len;
         self.pour(|batch, _| {
-            let passed = batch.to_pipe(left, pipe)?;
+            let passed = batch.splice(left, pipe)?;
             left -= passed;
             Ok(passed)
         })
@@ -107,7 +107,7 @@ impl Stream {
             if kernel::current!().signal_pending() {
                 return Err(EINTR);
             }
-            let written = batch.to_file(left, file, gather)?;
+            let written = batch.write(left, file, gather)?;
             left -= written;
             Ok(written)
         })
