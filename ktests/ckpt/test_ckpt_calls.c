@@ -223,9 +223,9 @@ static bool look(struct ckpt_subject *subject, const char *name, char *line, int
 }
 
 /*
- * Wait until the subject waits in its call, or has left it. Only then does a signal interrupt the call:
- * one that is about to be woken waits for nothing, although its call is told, and who waits for a
- * page is in no call.
+ * Wait until the subject waits in its call, or has left it. Only then does a signal interrupt the
+ * call: one that is about to be woken waits for nothing, although its call is told, and who waits
+ * for a page is in no call.
  */
 static bool waits(struct ckpt_subject *subject)
 {
