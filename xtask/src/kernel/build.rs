@@ -357,9 +357,7 @@ fn usual_count(arch: Arch) -> u64 {
 fn usual_size(flavour: Flavour) -> u64 {
     match flavour {
         Flavour::Debug | Flavour::Kcsan => 2 << 30,
-        Flavour::Default | Flavour::Unpatched | Flavour::Off | Flavour::Peers | Flavour::Bare => {
-            1 << 30
-        }
+        Flavour::Default | Flavour::Unpatched | Flavour::Off | Flavour::Peers => 1 << 30,
     }
 }
 

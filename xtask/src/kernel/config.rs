@@ -30,7 +30,6 @@ fn fragments(config: &Config, version: &str) -> Vec<PathBuf> {
         Flavour::Debug => Some("debug"),
         Flavour::Kcsan => Some("kcsan"),
         Flavour::Peers => Some("peers"),
-        Flavour::Bare => Some("bare"),
     };
     fragments.extend(of_series(config.series, config.arch == Arch::Um));
     if let Some(flavour) = flavour {

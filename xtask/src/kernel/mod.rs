@@ -185,8 +185,6 @@ pub enum Flavour {
     Off,
     /// The patched kernel with what CRIU and its tests need.
     Peers,
-    /// The patched kernel for a guest that only boots.
-    Bare,
 }
 
 /// One kernel configuration.
@@ -225,7 +223,6 @@ impl Config {
             Flavour::Unpatched => format!("{arch}-unpatched"),
             Flavour::Off => format!("{arch}-off"),
             Flavour::Peers => format!("{arch}-peers"),
-            Flavour::Bare => format!("{arch}-bare"),
         })
     }
 }

@@ -15,9 +15,9 @@ use super::report::Row;
 use super::topic::Topic;
 use crate::exit::{self, Exit};
 use crate::guest::{self, Console, Script};
-use crate::kernel::{Arch, Base, Config, Flavour, Series, Variant, build, config, sync};
+use crate::kernel::{Base, Config, Series, Variant, build, config, sync};
 use crate::ktap::strip_log_prefix;
-use crate::{paths, probe, toolchain};
+use crate::{paths, toolchain};
 
 /// What the guest prints when it is up.
 const MARK: &str = "this commit boots";
@@ -28,15 +28,7 @@ const MARK: &str = "this commit boots";
 ///
 /// Whatever is not the series' fault.
 pub fn commits(topic: &Topic, composed: &Composed, base: &Base, series: Series) -> Result<Row> {
-    let arch = series.home();
-    let config = Config {
-        // One that boots by itself needs less, and is built often.
-        flavour: match arch {
-            Arch::Um => Flavour::Default,
-            Arch::Qemu => Flavour::Bare,
-        },
-        ..Config::of(series, arch)
-    };
+    let config = Config::of(series, series.home());
     let wanted = config::wanted(&config, &composed.version)?;
     let count = topic.patches.len();
     let (mut findings, mut earlier) = (Vec::new(), 0);
@@ -74,11 +66,7 @@ fn boots(base: &Base, config: &Config, stage: &Tree, wanted: String) -> Result<V
     let built = build::ensure_other(base, config, "each", &overlay, wanted)?;
     let kernel = guest::Kernel::from(built);
     let name = format!("series-each-{}", base.name());
-    let script = Script::new(name, format!("echo '{MARK}'\n"));
-    let run = match config.flavour {
-        Flavour::Bare => guest::run_plain(&kernel, script, probe::accelerator())?,
-        _ => guest::run(&kernel, script)?,
-    };
+    let run = guest::run(&kernel, Script::new(name, format!("echo '{MARK}'\n")))?;
     Ok(trouble(&run))
 }
 
