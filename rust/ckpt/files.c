@@ -271,6 +271,12 @@ int ckpt_fs_set(struct file *cwd, u32 umask)
 	return 0;
 }
 
+/* Where reading and writing go on, if there is such a place; nobody else is kept from moving it. */
+loff_t *ckpt_file_pos(struct file *file)
+{
+	return file->f_mode & FMODE_STREAM ? NULL : &file->f_pos;
+}
+
 /* Whether an image is in a file, from which the same can be read again. */
 bool ckpt_image_is_file(struct file *file)
 {
@@ -286,9 +292,7 @@ long ckpt_image_read(struct file *file, void *buf, size_t size, bool ahead)
 {
 	loff_t pos = file->f_pos;
 
-	if (file->f_mode & FMODE_STREAM)
-		return kernel_read(file, buf, size, NULL);
-	return kernel_read(file, buf, size, ahead ? &pos : &file->f_pos);
+	return kernel_read(file, buf, size, ahead ? &pos : ckpt_file_pos(file));
 }
 
 /* So many of the bytes that were read ahead were taken. */

@@ -478,6 +478,7 @@ int ckpt_fs_set(struct file *cwd, u32 umask);
 u64 ckpt_fs_key(struct task_struct *task, u32 *users);
 int ckpt_fs_share(struct task_struct *with);
 
+loff_t *ckpt_file_pos(struct file *file);
 bool ckpt_image_is_file(struct file *file);
 long ckpt_image_read(struct file *file, void *buf, size_t size, bool ahead);
 void ckpt_image_took(struct file *file, size_t size);

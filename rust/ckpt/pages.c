@@ -19,13 +19,13 @@
 /* How far two address spaces are compared at once: one may have much where the other has none. */
 #define WINDOW	SZ_64M
 
-/* Looks at the places of a mapping, one after the other. */
+/* The private pages of a mapping, one after the other. */
 struct scan {
-	/* What is there, of its own pages: NULL is none. Other than 0 ends the scan. */
-	int (*see)(struct scan *scan, unsigned long addr, struct page *page);
-	/* Those that are there. */
+	/* Those that are there, at most CKPT_PAGES. */
 	struct ckpt_place *places;
-	u32 nr, room;
+	u32 nr;
+	/* Whether each gets a reference; that ends before one that is elsewhere. */
+	bool refs;
 	/* Where the scan ended. */
 	unsigned long end;
 	/* Where there is no page, are zeros, and not what a file has. */
@@ -52,6 +52,21 @@ static struct page *private_page(struct vm_area_struct *vma, unsigned long addr,
 	return page && PageAnon(page) ? page : NULL;
 }
 
+/* See what is at an address; NULL is nothing. 1 ends the scan. */
+static int see(struct scan *scan, unsigned long addr, struct page *page)
+{
+	if (!page)
+		return 0;
+	if (scan->nr == CKPT_PAGES || (scan->refs && page == ELSEWHERE)) {
+		scan->end = addr;
+		return 1;
+	}
+	if (scan->refs)
+		get_page(page);
+	scan->places[scan->nr++] = (struct ckpt_place) { addr, page };
+	return 0;
+}
+
 static int scan_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
 		    struct mm_walk *walk)
 {
@@ -71,7 +86,7 @@ static int scan_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
 				page + ((addr & ~HPAGE_PMD_MASK) >> PAGE_SHIFT) : NULL;
 		}
 		for (; !ret && addr < end; addr += PAGE_SIZE) {
-			ret = scan->see(scan, addr, page);
+			ret = see(scan, addr, page);
 			if (page && page != ELSEWHERE)
 				page++;
 		}
@@ -99,7 +114,7 @@ static int scan_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
 			}
 			page = softleaf_is_marker(leaf) ? NULL : ELSEWHERE;
 		}
-		ret = scan->see(scan, addr, page);
+		ret = see(scan, addr, page);
 	}
 	pte_unmap_unlock(start, ptl);
 	return ret;
@@ -121,71 +136,32 @@ static int scan_locked(struct mm_struct *mm, u64 from, u64 end, struct scan *sca
 	return min(walk_page_range_vma(vma, from, end, &scan_ops, scan), 0);
 }
 
-/* See pages that are to be saved; each gets a reference. */
-static int see_own(struct scan *scan, unsigned long addr, struct page *page)
-{
-	if (!page)
-		return 0;
-	if (page == ELSEWHERE || scan->nr == scan->room) {
-		scan->end = addr;
-		return 1;
-	}
-	get_page(page);
-	scan->places[scan->nr++] = (struct ckpt_place) { addr, page };
-	return 0;
-}
-
-/* List private pages between two addresses; the first one is read in if it is elsewhere. */
-static int list_own(struct mm_struct *mm, u64 from, u64 end, struct scan *own)
+/*
+ * List private pages between two addresses; the first one is read in if it is elsewhere and is to
+ * get a reference.
+ */
+static int list(struct mm_struct *mm, u64 from, u64 end, struct scan *scan)
 {
 	int ret;
 
-	own->see = see_own;
-	own->end = end;
+	scan->end = end;
 	ret = mmap_read_lock_killable(mm);
 	if (ret)
 		return ret;
-	ret = scan_locked(mm, from, end, own);
-	if (!ret && !own->nr && own->end < end) {
+	ret = scan_locked(mm, from, end, scan);
+	if (!ret && !scan->nr && scan->end < end) {
 		struct page *page;
-		long nr = get_user_pages_remote(mm, own->end, 1, FOLL_DUMP | FOLL_FORCE,
+		long nr = get_user_pages_remote(mm, scan->end, 1, FOLL_DUMP | FOLL_FORCE,
 						&page, NULL);
 
 		if (nr == 1) {
-			own->places[own->nr++] = (struct ckpt_place) { own->end, page };
-			own->end += PAGE_SIZE;
+			scan->places[scan->nr++] = (struct ckpt_place) { scan->end, page };
+			scan->end += PAGE_SIZE;
 		} else {
 			ret = nr ?: -EFAULT;
 		}
 	}
 	mmap_read_unlock(mm);
-	return ret;
-}
-
-/* See what the origin has; no references are taken. */
-static int see_other(struct scan *scan, unsigned long addr, struct page *page)
-{
-	if (!page)
-		return 0;
-	if (scan->nr == scan->room) {
-		scan->end = addr;
-		return 1;
-	}
-	scan->places[scan->nr++] = (struct ckpt_place) { addr, page };
-	return 0;
-}
-
-static int list_others(struct mm_struct *origin, u64 from, u64 end, struct scan *others)
-{
-	int ret;
-
-	others->see = see_other;
-	others->end = end;
-	ret = mmap_read_lock_killable(origin);
-	if (ret)
-		return ret;
-	ret = scan_locked(origin, from, end, others);
-	mmap_read_unlock(origin);
 	return ret;
 }
 
@@ -289,13 +265,13 @@ int ckpt_pages_scan(struct mm_struct *mm, struct mm_struct *origin, u64 *from,
 	int ret = 0;
 
 	while (!ret && *from < end && !is_full(found)) {
-		struct scan own = { .places = found->own, .room = CKPT_PAGES };
-		struct scan others = { .places = found->others, .room = CKPT_PAGES };
+		struct scan own = { .places = found->own, .refs = true };
+		struct scan others = { .places = found->others };
 
 		/* As long as ours have references, no other page can take their place. */
-		ret = list_own(mm, *from, min(end, *from + WINDOW), &own);
+		ret = list(mm, *from, min(end, *from + WINDOW), &own);
 		if (!ret && origin) {
-			ret = list_others(origin, *from, own.end, &others);
+			ret = list(origin, *from, own.end, &others);
 			own.end = min(own.end, others.end);
 		}
 		if (ret)
@@ -466,75 +442,70 @@ void ckpt_pages_put(struct page **pages, u32 nr)
 		put_page(pages[--nr]);
 }
 
+/* Pages that are filled at once. */
+#define PINNED	32
+
 /*
- * Read from where a file is into private memory, whatever its protection: whole
- * pages, of which the task that they belong to sees nothing yet. Return how many
- * bytes, or -errno: fewer only where the file ends, or if there were many.
+ * Pin the first of some whole pages of private memory, whatever its protection, of which the task
+ * that they belong to sees nothing yet; return how many, or -errno.
  */
-long ckpt_pages_read(struct mm_struct *mm, u64 address, size_t size, struct file *file)
+static long pin(struct mm_struct *mm, u64 address, size_t size, struct page **pages)
 {
-	loff_t *pos = file->f_mode & FMODE_STREAM ? NULL : &file->f_pos;
-	struct page *pages[32];
-	struct bio_vec bvec[ARRAY_SIZE(pages)];
-	struct iov_iter to;
-	ssize_t ret;
-	long nr, i;
+	long nr;
+	int ret;
 
 	if (!PAGE_ALIGNED(address) || !PAGE_ALIGNED(size))
 		return -EINVAL;
-
 	ret = mmap_read_lock_killable(mm);
 	if (ret)
 		return ret;
-	nr = pin_user_pages_remote(mm, address, min(size >> PAGE_SHIFT, ARRAY_SIZE(pages)),
+	nr = pin_user_pages_remote(mm, address, min(size >> PAGE_SHIFT, PINNED),
 				   FOLL_WRITE | FOLL_FORCE, pages, NULL);
 	mmap_read_unlock(mm);
-	if (nr <= 0)
-		return nr ?: -EFAULT;
+	return nr ?: -EFAULT;
+}
 
+/*
+ * Read from where a file is into private memory; return how many bytes, or
+ * -errno: fewer only where the file ends, or if there were many.
+ */
+long ckpt_pages_read(struct mm_struct *mm, u64 address, size_t size, struct file *file)
+{
+	struct page *pages[PINNED];
+	struct bio_vec bvec[PINNED];
+	struct iov_iter to;
+	long nr, i, ret;
+
+	nr = pin(mm, address, size, pages);
+	if (nr < 0)
+		return nr;
 	for (i = 0; i < nr; i++)
 		bvec_set_page(&bvec[i], pages[i], PAGE_SIZE, 0);
 	iov_iter_bvec(&to, ITER_DEST, bvec, nr, nr * PAGE_SIZE);
 	do {
-		ret = vfs_iter_read(file, &to, pos, 0);
+		ret = vfs_iter_read(file, &to, ckpt_file_pos(file), 0);
 	} while (ret > 0 && iov_iter_count(&to));
 	unpin_user_pages_dirty_lock(pages, nr, true);
 	return ret < 0 ? ret : nr * PAGE_SIZE - iov_iter_count(&to);
 }
 
-/*
- * Write into private memory, whatever its protection: whole pages, of which the
- * task that they belong to sees nothing yet.
- */
+/* Write into private memory. */
 int ckpt_pages_fill(struct mm_struct *mm, u64 address, const void *buf,
 		    size_t size)
 {
-	struct page *pages[16];
+	struct page *pages[PINNED];
 	long nr, i;
-	int ret;
 
-	if (!PAGE_ALIGNED(address) || !PAGE_ALIGNED(size))
-		return -EINVAL;
-
-	ret = mmap_read_lock_killable(mm);
-	if (ret)
-		return ret;
 	for (; size; size -= nr * PAGE_SIZE) {
-		nr = get_user_pages_remote(mm, address,
-					   min(size >> PAGE_SHIFT, ARRAY_SIZE(pages)),
-					   FOLL_WRITE | FOLL_FORCE, pages, NULL);
-		if (nr <= 0) {
-			ret = nr ?: -EFAULT;
-			break;
-		}
+		nr = pin(mm, address, size, pages);
+		if (nr < 0)
+			return nr;
 		for (i = 0; i < nr; i++) {
 			memcpy_to_page(pages[i], 0, buf, PAGE_SIZE);
-			set_page_dirty_lock(pages[i]);
 			buf += PAGE_SIZE;
 			address += PAGE_SIZE;
 		}
-		ckpt_pages_put(pages, nr);
+		unpin_user_pages_dirty_lock(pages, nr, true);
 	}
-	mmap_read_unlock(mm);
-	return ret;
+	return 0;
 }

@@ -113,11 +113,10 @@ size_t ckpt_gather_page(struct ckpt_gather *gather, struct page *page, size_t of
 /* Write what was collected to where a file is, and return how much that was. */
 long ckpt_gather_write(struct ckpt_gather *gather, struct file *file)
 {
-	loff_t *pos = file->f_mode & FMODE_STREAM ? NULL : &file->f_pos;
 	struct iov_iter from;
 
 	iov_iter_bvec(&from, ITER_SOURCE, gather->bvec, gather->nr, gather->size);
 	gather->nr = 0;
 	gather->size = 0;
-	return vfs_iter_write(file, &from, pos, 0);
+	return vfs_iter_write(file, &from, ckpt_file_pos(file), 0);
 }
