@@ -206,6 +206,9 @@ static __noreturn void first_process(int out)
 
 /* Outside */
 
+/* More for what is counted in pages. */
+#define PAGES	1000
+
 /* Lines for all resources that bc.max lists, all with the same value. */
 static int write_lines(const char *cgroup, int value, char *text, size_t size)
 {
@@ -222,7 +225,8 @@ static int write_lines(const char *cgroup, int value, char *text, size_t size)
 	for (line = strtok_r(buf, "\n", &state); line;
 	     line = strtok_r(NULL, "\n", &state)) {
 		line[strcspn(line, " ")] = '\0';
-		len += snprintf(text + len, size - len, "%s %d\n", line, value);
+		len += snprintf(text + len, size - len, "%s %d\n", line,
+				strstr(line, "pages") ? PAGES * value : value);
 	}
 
 	return 0;

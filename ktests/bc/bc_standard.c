@@ -680,20 +680,21 @@ static const struct {
 	const char *name;
 	int (*fn)(const char *root, const struct bc_kind *kind);
 	bool of_files;
+	bool of_stayers;
 } standard[] = {
 	{ "barrier", test_barrier },
 	{ "child_refuses", test_child_refuses },
 	{ "count", test_count },
-	{ "death", test_death },
+	{ "death", test_death, .of_stayers = true },
 	{ "exit", test_exit },
 	{ "faults", bc_std_faults },
 	{ "limit", test_limit },
-	{ "migration", test_migration },
+	{ "migration", test_migration, .of_stayers = true },
 	{ "parent_refuses", test_parent_refuses },
 	{ "scm_rights", test_scm_rights, .of_files = true },
 	{ "siblings", test_siblings },
 	{ "stock", test_stock },
-	{ "toggle", test_toggle },
+	{ "toggle", test_toggle, .of_stayers = true },
 	{ "trace", test_trace },
 };
 
@@ -711,7 +712,8 @@ int bc_std_main(const struct bc_kind * const kinds[], size_t nr_kinds,
 		for (j = 0; j < ARRAY_SIZE(standard); j++) {
 			char *name;
 
-			if (standard[j].of_files && !kinds[i]->in_files)
+			if ((standard[j].of_files && !kinds[i]->in_files) ||
+			    (standard[j].of_stayers && kinds[i]->moves))
 				continue;
 			if (asprintf(&name, "test_%s_%s", kinds[i]->name,
 				     standard[j].name) < 0)

@@ -24,6 +24,8 @@ struct bc_kind {
 	bool may_be_early;
 	/* They come and go with the files that the agent keeps. */
 	bool in_files;
+	/* They go where the agent goes: what depends on their staying is not tested. */
+	bool moves;
 };
 
 /*

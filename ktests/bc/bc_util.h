@@ -15,6 +15,13 @@
 #define NUMPTY		"numpty"
 #define NUMSIGINFO	"numsiginfo"
 #define NUMTCPSOCK	"numtcpsock"
+#define LOCKEDPAGES	"lockedpages"
+#define PRIVVMPAGES	"privvmpages"
+#define SHMPAGES	"shmpages"
+
+#ifndef __aligned
+#define __aligned(x) __attribute__((__aligned__(x)))
+#endif
 
 /* What bc_value() makes of the token "max", and of a value that is not there. */
 #define BC_MAX	LONG_MAX

@@ -87,8 +87,10 @@ static bool read_stat(const char *cgroup, struct look_row *shown)
 		int nr = resource_of(line, strcspn(line, " "));
 		char high[24], max[24];
 
-		if (nr < 0 ||
-		    sscanf(line, "%*s held=%ld maxheld=%ld barrier=%23s limit=%23s failcnt=%ld",
+		/* What is counted in pages is not modelled here. */
+		if (nr < 0)
+			continue;
+		if (sscanf(line, "%*s held=%ld maxheld=%ld barrier=%23s limit=%23s failcnt=%ld",
 			   &shown[nr].held, &shown[nr].peak, high, max,
 			   &shown[nr].failcnt) != 5)
 			return false;
@@ -115,7 +117,9 @@ static bool read_events(const char *cgroup, struct look_row *shown, bool local)
 		int nr = resource_of(line, len), setting;
 		char *value = strchr(line, ' ');
 
-		if (nr < 0 || !value)
+		if (nr < 0)
+			continue;
+		if (!value)
 			return false;
 		setting = strncmp(line + len, ".high ", 6) ? MODEL_MAX :
 							     MODEL_HIGH;

@@ -352,8 +352,7 @@ static bool disagrees(const char *cgroup, bool memory, const char *path)
 				return true;
 		}
 	}
-	/* Without memory nothing stands before the first of them. */
-	if (differs(dummies, strcmp(path, OLD) ? 0 : memory ? 4 : 3))
+	if (differs(dummies, strcmp(path, OLD) ? 0 : 4))
 		return true;
 
 	return differs(container->nr, resources + dummies);

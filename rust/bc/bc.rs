@@ -14,6 +14,7 @@
 //! | `cgroup.rs` | charges through the levels of the hierarchy |
 //! | `stock.rs`, `stock.c` | per-CPU stocks |
 //! | `numproc.rs` | the resource that follows tasks |
+//! | `pages.rs`, `mm.c` | the resources of pages, and the address spaces that have them |
 //! | `files.rs`, `parse.rs` | the interface files |
 //! | `report.c`, `ubc/` | OpenVZ's files, which are a module |
 //! | `ffi.rs` | everything that is called in C |
@@ -28,6 +29,7 @@ mod ffi;
 mod files;
 mod limits;
 mod numproc;
+mod pages;
 mod parse;
 mod resource;
 mod stock;

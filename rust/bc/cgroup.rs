@@ -85,6 +85,12 @@ impl Bc {
         bc.levels().any(|level| ptr::eq(level, self))
     }
 
+    /// The levels that `other` is not charged at: those below the first that both have.
+    fn levels_apart_from<'a>(&'a self, other: Option<&'a Bc>) -> impl Iterator<Item = &'a Bc> {
+        self.levels()
+            .take_while(move |level| !other.is_some_and(|other| level.is_at_or_above(other)))
+    }
+
     /// Charges `nr` units at every level, or at none.
     ///
     /// # Errors
@@ -96,7 +102,22 @@ impl Bc {
         nr: i64,
         severity: Severity,
     ) -> Result<(), Refusal<'_>> {
-        for level in self.levels() {
+        self.charge_apart_from(None, resource, nr, severity)
+    }
+
+    /// Charges `nr` units that `other` is charged already: the levels of both never notice.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Bc::charge`].
+    pub(crate) fn charge_apart_from<'a>(
+        &'a self,
+        other: Option<&'a Bc>,
+        resource: &Resource,
+        nr: i64,
+        severity: Severity,
+    ) -> Result<(), Refusal<'a>> {
+        for level in self.levels_apart_from(other) {
             if let Err(setting) = level.counter(resource).reserve(nr, severity) {
                 for reserved in self.levels().take_while(|below| !ptr::eq(*below, level)) {
                     reserved.counter(resource).cancel(nr);
@@ -104,7 +125,7 @@ impl Bc {
                 return Err(Refusal { at: level, setting });
             }
         }
-        for level in self.levels() {
+        for level in self.levels_apart_from(other) {
             level.counter(resource).commit(nr);
         }
         Ok(())
@@ -112,20 +133,12 @@ impl Bc {
 
     /// Gives `nr` units back at every level.
     pub(crate) fn uncharge(&self, resource: &Resource, nr: i64) {
-        for level in self.levels() {
-            level.counter(resource).release(nr);
-        }
+        self.uncharge_apart_from(None, resource, nr);
     }
 
-    /// Moves the charge of `nr` units to another cgroup. Levels above both never notice.
-    pub(crate) fn transfer(&self, to: &Bc, resource: &Resource, nr: i64) {
-        for level in to.levels().take_while(|level| !level.is_at_or_above(self)) {
-            let counter = level.counter(resource);
-            // Nothing refuses a forced request.
-            let _ = counter.reserve(nr, Severity::Forced);
-            counter.commit(nr);
-        }
-        for level in self.levels().take_while(|level| !level.is_at_or_above(to)) {
+    /// Gives `nr` units back that `other` is charged now.
+    pub(crate) fn uncharge_apart_from(&self, other: Option<&Bc>, resource: &Resource, nr: i64) {
+        for level in self.levels_apart_from(other) {
             level.counter(resource).release(nr);
         }
     }

@@ -16,6 +16,7 @@ use crate::{
         Severity, //
     },
     numproc,
+    pages,
     resource::{
         Resource,
         RESOURCES, //
@@ -52,6 +53,12 @@ pub(crate) const NUMOTHERSOCK: usize = bindings::bc_resource_BC_NUMOTHERSOCK as 
 pub(crate) const NUMSIGINFO: usize = bindings::bc_resource_BC_NUMSIGINFO as usize;
 /// Index of numiptent.
 pub(crate) const NUMIPTENT: usize = bindings::bc_resource_BC_NUMIPTENT as usize;
+/// Index of privvmpages.
+pub(crate) const PRIVVMPAGES: usize = bindings::bc_resource_BC_PRIVVMPAGES as usize;
+/// Index of lockedpages.
+pub(crate) const LOCKEDPAGES: usize = bindings::bc_resource_BC_LOCKEDPAGES as usize;
+/// Index of shmpages.
+pub(crate) const SHMPAGES: usize = bindings::bc_resource_BC_SHMPAGES as usize;
 
 /// `struct bc_cgroup`.
 ///
@@ -212,6 +219,20 @@ fn errno(result: Result) -> c_int {
     }
 }
 
+/// How hard a request is to refuse.
+fn severity_of(severity: bindings::bc_severity) -> Severity {
+    match severity {
+        bindings::bc_severity_BC_FORCED => Severity::Forced,
+        bindings::bc_severity_BC_LENIENT => Severity::Lenient,
+        _ => Severity::Strict,
+    }
+}
+
+/// A number of pages; no address space has more than fit.
+fn pages_of(nr: c_ulong) -> i64 {
+    i64::try_from(nr).unwrap_or(i64::MAX)
+}
+
 /// # Safety
 ///
 /// `bc` is a cgroup that stays for `'a`.
@@ -345,7 +366,7 @@ pub(crate) unsafe extern "C" fn bc_refill(
     errno(stock::refill(cgroup, &RESOURCES[resource as usize]))
 }
 
-/// Charges units to be put into the stock of this CPU; how many they are.
+/// Charges what is missing in the stock of this CPU, which has `avail`; how many it may have.
 ///
 /// # Safety
 ///
@@ -355,10 +376,11 @@ pub(crate) unsafe extern "C" fn bc_advance(
     cgroup: *mut bindings::bc_cgroup,
     resource: bindings::bc_resource,
     cpus: c_uint,
+    avail: c_int,
 ) -> c_int {
     // SAFETY: By the safety requirements of this function.
     let cgroup = unsafe { bc(cgroup) };
-    stock::advance(cgroup, &RESOURCES[resource as usize], cpus)
+    stock::advance(cgroup, &RESOURCES[resource as usize], cpus, avail)
 }
 
 /// Charges units, each with a reference, or none.
@@ -376,16 +398,59 @@ pub(crate) unsafe extern "C" fn bc_grant(
 ) -> c_int {
     // SAFETY: By the safety requirements of this function.
     let cgroup = unsafe { bc(cgroup) };
-    let severity = match severity {
-        bindings::bc_severity_BC_LENIENT => Severity::Lenient,
-        _ => Severity::Strict,
-    };
     errno(stock::grant(
         cgroup,
         &RESOURCES[resource as usize],
         nr,
-        severity,
+        severity_of(severity),
         is_final,
+    ))
+}
+
+/// Charges pages that were not in stock.
+///
+/// # Safety
+///
+/// The caller keeps `cgroup`, which has a stock, and may sleep.
+#[export]
+pub(crate) unsafe extern "C" fn bc_refill_pages(
+    cgroup: *mut bindings::bc_cgroup,
+    resource: bindings::bc_resource,
+    nr: c_ulong,
+    severity: bindings::bc_severity,
+) -> c_int {
+    // SAFETY: By the safety requirements of this function.
+    let cgroup = unsafe { bc(cgroup) };
+    errno(pages::refill(
+        cgroup,
+        &RESOURCES[resource as usize],
+        pages_of(nr),
+        severity_of(severity),
+        severity != bindings::bc_severity_BC_TEST,
+    ))
+}
+
+/// Moves the charge of pages from one cgroup to another; either may be null, for nobody.
+///
+/// # Safety
+///
+/// The caller keeps both, and may sleep.
+#[export]
+pub(crate) unsafe extern "C" fn bc_transfer_pages(
+    from: *mut bindings::bc_cgroup,
+    to: *mut bindings::bc_cgroup,
+    resource: bindings::bc_resource,
+    nr: c_ulong,
+    severity: bindings::bc_severity,
+) -> c_int {
+    // SAFETY: By the safety requirements of this function; each is null or the head of a `Bc`.
+    let (from, to) = unsafe { (from.cast::<Bc>().as_ref(), to.cast::<Bc>().as_ref()) };
+    errno(pages::transfer(
+        from,
+        to,
+        &RESOURCES[resource as usize],
+        pages_of(nr),
+        severity_of(severity),
     ))
 }
 

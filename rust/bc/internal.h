@@ -81,6 +81,9 @@ static __always_inline bool bc_charge_stocked(struct bc_cgroup **owner, enum bc_
 	return false;
 }
 
+/* Requests for more pages than this pass by the stock, which holds no more of any resource. */
+#define BC_STOCKED_PAGES	256
+
 /* stock.c */
 int bc_stock_alloc(struct bc_cgroup *bc);
 void bc_stock_free(struct bc_cgroup *bc);
@@ -91,6 +94,13 @@ void bc_stock_recall_later(struct bc_cgroup *root);
 void bc_stock_close(struct bc_cgroup *bc);
 int bc_charge_unstocked(struct bc_cgroup **owner, enum bc_resource res, struct task_struct *task,
 			enum bc_severity severity, bool final);
+int bc_charge_pages(struct bc_cgroup *bc, unsigned long res, unsigned long nr,
+		    enum bc_severity severity);
+void bc_uncharge_pages(struct bc_cgroup *bc, unsigned long res, unsigned long nr);
+
+/* mm.c */
+int bc_fork_mm(struct task_struct *task, struct bc_cgroup *bc);
+void bc_move_mm(struct task_struct *task, struct bc_cgroup *bc);
 
 /* report.c */
 struct bc_cgroup *bc_report_root(void);
@@ -108,10 +118,14 @@ int bc_numproc_fork(struct bc_cgroup *bc);
 void bc_numproc_exit(struct bc_cgroup *bc);
 void bc_numproc_move(struct bc_cgroup *from, struct bc_cgroup *to);
 int bc_refill(struct bc_cgroup *bc, enum bc_resource res);
-int bc_advance(struct bc_cgroup *bc, enum bc_resource res, unsigned int cpus);
+int bc_advance(struct bc_cgroup *bc, enum bc_resource res, unsigned int cpus, int avail);
 int bc_grant(struct bc_cgroup *bc, enum bc_resource res, unsigned int nr,
 	     enum bc_severity severity, bool final);
 void bc_make_room(struct bc_cgroup *bc, enum bc_resource res);
+int bc_refill_pages(struct bc_cgroup *bc, enum bc_resource res, unsigned long nr,
+		    enum bc_severity severity);
+int bc_transfer_pages(struct bc_cgroup *from, struct bc_cgroup *to, enum bc_resource res,
+		      unsigned long nr, enum bc_severity severity);
 void bc_release(struct bc_cgroup *bc, enum bc_resource res, long nr);
 void bc_report_counted(struct bc_cgroup *bc, struct bc_report *report);
 

@@ -18,6 +18,15 @@ use kernel::{
 /// How many resources there are.
 pub(crate) const NR: usize = ffi::NR_RESOURCES;
 
+/// What a resource is counted in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Objects that live on their own. Each has a reference on the cgroup, also in stock.
+    Object,
+    /// Pages, of which something else has many, and one reference for all of them.
+    Page,
+}
+
 /// What is particular to a resource.
 pub(crate) struct Resource {
     /// Its row in [`RESOURCES`], and its index in everything that has one entry per resource.
@@ -26,6 +35,7 @@ pub(crate) struct Resource {
     pub(crate) name: &'static CStr,
     /// What a refused request returns.
     pub(crate) errno: Error,
+    pub(crate) unit: Unit,
     /// How many units a CPU may have in stock; 0 for what is not charged often.
     pub(crate) stock: i32,
 }
@@ -36,49 +46,78 @@ const TABLE: [Resource; NR] = [
         index: ffi::NUMPROC,
         name: c"numproc",
         errno: EAGAIN,
+        unit: Unit::Object,
         stock: 0,
     },
     Resource {
         index: ffi::NUMFILE,
         name: c"numfile",
         errno: ENFILE,
+        unit: Unit::Object,
         stock: 8,
     },
     Resource {
         index: ffi::NUMPTY,
         name: c"numpty",
         errno: ENOSPC,
+        unit: Unit::Object,
         stock: 0,
     },
     Resource {
         index: ffi::NUMFLOCK,
         name: c"numflock",
         errno: ENOLCK,
+        unit: Unit::Object,
         stock: 8,
     },
     Resource {
         index: ffi::NUMTCPSOCK,
         name: c"numtcpsock",
         errno: ENOMEM,
+        unit: Unit::Object,
         stock: 8,
     },
     Resource {
         index: ffi::NUMOTHERSOCK,
         name: c"numothersock",
         errno: ENOMEM,
+        unit: Unit::Object,
         stock: 8,
     },
     Resource {
         index: ffi::NUMSIGINFO,
         name: c"numsiginfo",
         errno: EAGAIN,
+        unit: Unit::Object,
         stock: 8,
     },
     Resource {
         index: ffi::NUMIPTENT,
         name: c"numiptent",
         errno: ENOMEM,
+        unit: Unit::Object,
         stock: 0,
+    },
+    Resource {
+        index: ffi::PRIVVMPAGES,
+        name: c"privvmpages",
+        errno: ENOMEM,
+        unit: Unit::Page,
+        stock: 256,
+    },
+    Resource {
+        index: ffi::LOCKEDPAGES,
+        name: c"lockedpages",
+        errno: ENOMEM,
+        unit: Unit::Page,
+        stock: 64,
+    },
+    Resource {
+        index: ffi::SHMPAGES,
+        name: c"shmpages",
+        errno: ENOSPC,
+        unit: Unit::Page,
+        stock: 64,
     },
 ];
 

@@ -219,6 +219,55 @@ void __bc_uncharge_nr(struct bc_cgroup *bc, enum bc_resource res, unsigned int n
 }
 EXPORT_SYMBOL_GPL(__bc_uncharge_nr);
 
+/**
+ * bc_charge_pages - charge pages
+ * @bc: who pays; stays as long as it pays for any
+ * @res: what is asked for: a resource of pages
+ * @nr: how many
+ * @severity: which setting refuses them
+ *
+ * May sleep. All pages are granted or none.
+ *
+ * Return: 0, or the resource's errno when they were refused.
+ */
+int bc_charge_pages(struct bc_cgroup *bc, unsigned long res, unsigned long nr,
+		    enum bc_severity severity)
+{
+	if (likely(nr <= BC_STOCKED_PAGES)) {
+		guard(preempt)();
+		if (likely(this_cpu_sub_return(bc->stock->avail[res], (int)nr) >= 0))
+			return 0;
+		this_cpu_add(bc->stock->avail[res], (int)nr);
+	}
+	return bc_refill_pages(bc, res, nr, severity);
+}
+
+/**
+ * bc_uncharge_pages - give pages back
+ * @bc: who pays
+ * @res: what they are
+ * @nr: how many
+ */
+void bc_uncharge_pages(struct bc_cgroup *bc, unsigned long res, unsigned long nr)
+{
+	int surplus;
+
+	if (unlikely(nr > BC_STOCKED_PAGES)) {
+		bc_release(bc, res, nr);
+		return;
+	}
+
+	guard(preempt)();
+	if (likely(this_cpu_add_return(bc->stock->avail[res], (int)nr) <=
+		   this_cpu_read(bc->stock->max[res])))
+		return;
+
+	surplus = bc_stock_trim(this_cpu_ptr(bc->stock), res,
+				this_cpu_read(bc->stock->max[res]) / 2);
+	if (surplus)
+		bc_release(bc, res, surplus);
+}
+
 /* What @root and its descendants have in stock; exact when nobody charges or uncharges. */
 long bc_stock_sum(struct bc_cgroup *root, enum bc_resource res)
 {
@@ -248,17 +297,19 @@ long bc_stock_sum(struct bc_cgroup *root, enum bc_resource res)
  */
 void bc_stock_fill(struct bc_cgroup *bc, enum bc_resource res)
 {
-	int nr = 0;
+	int avail, max = 0;
 
 	guard(preempt)();
+	avail = max(this_cpu_read(bc->stock->avail[res]), 0);
 	if (READ_ONCE(bc->online) && !cpu_is_isolated(smp_processor_id())) {
 		WRITE_ONCE(bc->stocked, true);
 		/* Pairs with bc_stock_recall(): it sees this, or its settings are seen here. */
 		smp_mb();
-		nr = bc_advance(bc, res, num_online_cpus());
+		max = bc_advance(bc, res, num_online_cpus(), avail);
 	}
-	this_cpu_write(bc->stock->max[res], nr);
-	this_cpu_add(bc->stock->avail[res], nr);
+	this_cpu_write(bc->stock->max[res], max);
+	if (max > avail)
+		this_cpu_add(bc->stock->avail[res], max - avail);
 }
 
 static void bc_drain_work(struct work_struct *work)

@@ -10,7 +10,10 @@ use crate::{
         Severity,
         UNLIMITED, //
     },
-    resource::Resource, //
+    resource::{
+        Resource,
+        Unit, //
+    },
 };
 use kernel::prelude::*;
 
@@ -21,40 +24,65 @@ use kernel::prelude::*;
 ///
 /// The errno of the resource; the refusal was reported.
 pub(crate) fn refill(bc: &Bc, resource: &Resource) -> Result {
-    let Err(refusal) = bc.charge(resource, 1, Severity::Strict) else {
-        bc.head.stock_fill(resource);
+    charge_exactly(bc, None, resource, 1, Severity::Strict, true)?;
+    bc.head.stock_fill(resource);
+    Ok(())
+}
+
+/// Charges `nr` units that `other` is charged already, at the levels that it is not. May sleep.
+///
+/// # Errors
+///
+/// The errno of the resource; the refusal was reported if it is final.
+pub(crate) fn charge_exactly(
+    bc: &Bc,
+    other: Option<&Bc>,
+    resource: &Resource,
+    nr: i64,
+    severity: Severity,
+    is_final: bool,
+) -> Result {
+    let Err(refusal) = bc.charge_apart_from(other, resource, nr, severity) else {
         return Ok(());
     };
 
     // What stands against the setting may be in the stocks of other CPUs, of the whole subtree.
     refusal.at.head.stock_recall(false);
-    bc.charge(resource, 1, Severity::Strict).map_err(|refusal| {
-        refusal.report(bc, resource, 1);
-        resource.errno
-    })
+    bc.charge_apart_from(other, resource, nr, severity)
+        .map_err(|refusal| {
+            if is_final {
+                refusal.report(bc, resource, nr);
+            }
+            resource.errno
+        })
 }
 
-/// Charges as many units as a CPU may have in stock as things are, each with its reference; how
-/// many they are. Does not sleep.
-pub(crate) fn advance(bc: &Bc, resource: &Resource, cpus: u32) -> i32 {
+/// How many units a CPU may have in stock as things are, of which it has `avail`. Charges the
+/// others. Does not sleep.
+pub(crate) fn advance(bc: &Bc, resource: &Resource, cpus: u32, avail: i32) -> i32 {
     let headroom = bc
         .levels()
         .map(|level| level.counter(resource).headroom())
         .min()
         .unwrap_or(UNLIMITED);
-    let nr = limits::stock(resource.stock, headroom, cpus);
+    let stock = limits::stock(resource.stock, headroom, cpus);
+    let nr = stock.saturating_sub(avail);
 
+    if nr <= 0 {
+        return stock;
+    }
     // Nobody asked for it: a refusal is not worth a report.
-    if nr == 0
-        || bc
-            .charge(resource, i64::from(nr), Severity::Strict)
-            .is_err()
+    if bc
+        .charge(resource, i64::from(nr), Severity::Strict)
+        .is_err()
     {
         return 0;
     }
-    // CAST: No stock is negative.
-    bc.head.get_many(nr as u32);
-    nr
+    if resource.unit == Unit::Object {
+        // CAST: It is above 0.
+        bc.head.get_many(nr as u32);
+    }
+    stock
 }
 
 /// Charges `nr` units, each with a reference, or none. Does not sleep.
@@ -99,8 +127,10 @@ pub(crate) fn make_room(bc: &Bc, resource: &Resource) {
     }
 }
 
-/// Gives back `nr` units that nobody uses, each with its reference.
+/// Gives back `nr` units that nobody uses.
 pub(crate) fn release(bc: &Bc, resource: &Resource, nr: i64) {
     bc.uncharge(resource, nr);
-    bc.head.put_many(nr);
+    if resource.unit == Unit::Object {
+        bc.head.put_many(nr);
+    }
 }

@@ -44,9 +44,27 @@ static void bc_cancel_attach(struct cgroup_taskset *tset)
 		bc_numproc_move(css_bc(dst), css_bc(task_css(task, bc_cgrp_id)));
 }
 
+static void bc_attach(struct cgroup_taskset *tset)
+{
+	struct cgroup_subsys_state *dst;
+	struct task_struct *task;
+
+	cgroup_taskset_for_each(task, dst, tset)
+		bc_move_mm(task, css_bc(dst));
+}
+
 static int bc_can_fork(struct task_struct *task, struct css_set *cset)
 {
-	return bc_numproc_fork(css_bc(cset->subsys[bc_cgrp_id]));
+	struct bc_cgroup *bc = css_bc(cset->subsys[bc_cgrp_id]);
+	int err;
+
+	err = bc_numproc_fork(bc);
+	if (err)
+		return err;
+	err = bc_fork_mm(task, bc);
+	if (err)
+		bc_numproc_exit(bc);
+	return err;
 }
 
 static void bc_cancel_fork(struct task_struct *task, struct css_set *cset)
@@ -134,6 +152,7 @@ struct cgroup_subsys bc_cgrp_subsys = {
 	.css_free = bc_css_free,
 	.can_attach = bc_can_attach,
 	.cancel_attach = bc_cancel_attach,
+	.attach = bc_attach,
 	.can_fork = bc_can_fork,
 	.cancel_fork = bc_cancel_fork,
 	.release = bc_task_release,

@@ -57,9 +57,7 @@ impl<'a> Subject<'a> {
             rfc: false,
         };
         let mut mails = mail::build(topic, composed, &options, &dir.path().join("mails"))?;
-        if topic.cover.is_some() {
-            mails.remove(0);
-        }
+        mails.retain(|mail| !mail::is_cover(mail));
         Ok(Self {
             topic,
             composed,
@@ -337,16 +335,24 @@ fn names(root: &Path) -> Result<BTreeMap<PathBuf, (bool, u64)>> {
 /// The form of the messages and of the series as a whole; the same on every base.
 pub fn messages(topic: &Topic, base: &str) -> Row {
     let mut findings = Vec::new();
-    let count = topic.patches.len();
-    if count > MOST {
-        findings.push(format!(
-            "{count} patches; more than {MOST} are split into several series"
-        ));
-    }
-    match &topic.cover {
-        None if count >= COVERED => findings.push(format!("{count} patches need a cover letter")),
-        Some(cover) => lint(cover, "cover letter", &mut findings),
-        None => {}
+    let mut counts = Vec::new();
+    for part in &topic.parts {
+        let count = part.patches.len();
+        let shown = match part.name.as_str() {
+            "" => format!("{count} patches"),
+            name => format!("{name}: {count} patches"),
+        };
+        if count > MOST {
+            findings.push(format!(
+                "{shown}; more than {MOST} are split into several series"
+            ));
+        }
+        match &part.cover {
+            None if count >= COVERED => findings.push(format!("{shown} need a cover letter")),
+            Some(cover) => lint(cover, "cover letter", &mut findings),
+            None => {}
+        }
+        counts.push(shown);
     }
     for patch in &topic.patches {
         lint(&patch.message, &patch.name, &mut findings);
@@ -362,7 +368,8 @@ pub fn messages(topic: &Topic, base: &str) -> Row {
             findings.push(format!("{}: `{line}`: {advice}", patch.name));
         }
     }
-    let detail = format!("{count} patches of at most {MOST}, at most {COLUMNS} columns");
+    let counts = counts.join(", ");
+    let detail = format!("{counts} of at most {MOST}, at most {COLUMNS} columns");
     Row::ran(base, "messages", detail, findings)
 }
 
@@ -590,7 +597,7 @@ exit $found;
             "0005-proc.patch: the body is empty: say what is wrong without it",
         ];
         assert_eq!(row.findings, wanted);
-        topic.cover = Some(topic.patches[0].message.clone());
+        topic.parts[0].cover = Some(topic.patches[0].message.clone());
         for patch in &mut topic.patches {
             patch.message.body = "Why.\n".into();
         }
@@ -616,6 +623,7 @@ exit $found;
         );
         let patch = topic.patches[3].clone();
         topic.patches.resize(16, patch);
+        topic.parts[0].patches.end = 16;
         assert!(messages(&topic, "7.3").findings[0].starts_with("16 patches; more than 15"));
     }
 }

@@ -137,7 +137,10 @@ fn posting(args: &Build, base: &Base) -> Result<Posting> {
         rfc: args.rfc,
     };
     let mails = mail::build(&topic, &composed, &options, &out)?;
-    let to_do = to_do(&options, topic.cover.is_some(), &base_tree, &out);
+    let covered = topic.parts.iter().all(|part| part.cover.is_some());
+    let named = topic.parts.iter().any(|part| !part.name.is_empty());
+    let out = if named { out.join("PART") } else { out };
+    let to_do = to_do(&options, covered, &base_tree, &out);
     Ok(Posting { mails, to_do })
 }
 

@@ -70,18 +70,23 @@ pub fn compose(topic: &Topic, base_tree: &Path) -> Result<Composed> {
             stage.extend(file.map(|file| (path.clone(), file)));
         }
     }
+    composed.stages.truncate(topic.made_for(&composed.base));
     forward(topic, overrides, base_tree, &mut composed)?;
     Ok(composed)
 }
 
 /// The last stage alone, which is what kernels are built from. It needs no growth to be un-applied: the
-/// own files are the tip as they are, also while somebody is editing them.
+/// own files are the tip as they are, also while somebody is editing them. That is so on a base that
+/// the whole topic is made for.
 ///
 /// # Errors
 ///
 /// A hunk against the kernel's files does not fit.
 pub fn tip(topic: &Topic, base_tree: &Path) -> Result<Tree> {
     let mut composed = Composed::empty(topic, base_tree)?;
+    if topic.made_for(&composed.base) < topic.patches.len() {
+        return Ok(compose(topic, base_tree)?.tip().clone());
+    }
     let none = BTreeMap::new();
     let overrides = topic.overrides.get(&composed.base).unwrap_or(&none);
     forward(topic, overrides, base_tree, &mut composed)?;
@@ -111,7 +116,8 @@ fn forward(
     composed: &mut Composed,
 ) -> Result<()> {
     let mut now = Tree::new();
-    for (at, patch) in topic.patches.iter().enumerate() {
+    let patches = topic.patches.iter().take(composed.stages.len());
+    for (at, patch) in patches.enumerate() {
         let over = overrides.get(&patch.name);
         let replaced = |path: &Path| {
             over.is_some_and(|over| {

@@ -11,7 +11,7 @@ use xshell::{Shell, cmd};
 
 use super::Composed;
 use super::git::{Identity, Overlay};
-use super::topic::Topic;
+use super::topic::{Part, Topic};
 use crate::cmd::run;
 use crate::exit::{Exit, Failure};
 
@@ -87,7 +87,8 @@ pub fn date(repo: &Path) -> Result<i64> {
     })
 }
 
-/// Writes the mails into `out`, in place of those of an earlier run; returns their paths in order.
+/// Writes the mails into `out`, and those of a named part into a directory in it, in place of those of
+/// an earlier run; returns their paths in order.
 ///
 /// # Errors
 ///
@@ -131,6 +132,31 @@ pub fn build(
             .applied(commit, options.date + at as i64 + 1))
         .ok()?;
     }
+    let tip = run(overlay.git(&["rev-parse", "HEAD"])).ok()?;
+    let mut mails = Vec::new();
+    for part in &topic.parts {
+        // The text of a cover letter belongs to a branch, so that a part has to be at its end.
+        let last = format!("{}~{}", tip.trim(), topic.patches.len() - part.patches.end);
+        run(overlay.git(&["update-ref", "HEAD", &last])).ok()?;
+        mails.extend(format(
+            part,
+            composed,
+            options,
+            &overlay,
+            &out.join(&part.name),
+        )?);
+    }
+    Ok(mails)
+}
+
+/// Writes the mails of one part.
+fn format(
+    part: &Part,
+    composed: &Composed,
+    options: &Options,
+    overlay: &Overlay,
+    out: &Path,
+) -> Result<Vec<PathBuf>> {
     clear(out)?;
     let mut format = overlay.git(&[
         "format-patch",
@@ -141,7 +167,7 @@ pub fn build(
         "--abbrev=12",
         "--diff-algorithm=myers",
     ]);
-    if let Some(cover) = &topic.cover {
+    if let Some(cover) = &part.cover {
         let text = format!(
             "{}\n\n{}\nbase: {}\n",
             cover.subject, cover.body, composed.version
@@ -155,17 +181,23 @@ pub fn build(
     if options.rfc {
         format = format.arg("--rfc");
     }
-    let range = format!("HEAD~{}", topic.patches.len());
+    let range = format!("HEAD~{}", part.patches.len());
     let format = format.arg("--output-directory").arg(out).arg(range);
     run(options.identity.applied(format, options.date)).ok()?;
     let mails = mails(out)?;
-    let expected = topic.patches.len() + usize::from(topic.cover.is_some());
+    let expected = part.patches.len() + usize::from(part.cover.is_some());
     ensure!(
         mails.len() == expected,
         "git wrote {} mails, not {expected}",
         mails.len()
     );
     Ok(mails)
+}
+
+/// Whether a mail is a cover letter.
+pub fn is_cover(mail: &Path) -> bool {
+    let name = mail.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.ends_with("0000-cover-letter.patch"))
 }
 
 /// The mails in a directory, in order.
@@ -270,6 +302,38 @@ mod tests {
                 "{mail}"
             );
         }
+    }
+
+    #[test]
+    fn each_part_has_mails_of_its_own() {
+        let fixture = Fixture::new();
+        let series = fs::read_to_string(fixture.topic().join("series")).unwrap();
+        let series = series.replace("0001-", "[one]\n0001-");
+        let series = series.replace("0005-", "[two]\n0005-");
+        fixture.write("patches/bc/series", &series);
+        fixture.write("patches/bc/cover-letter-two.txt", "bc: Two\n\nWhy.\n");
+        let base = fixture.base("7.3");
+        let (topic, composed) = load(&fixture.topic(), &base).unwrap();
+        let out = fixture.repo().join("out");
+        let mails = build(&topic, &composed, &options(), &out).unwrap();
+        let shown: Vec<_> = mails.iter().map(|mail| mail.strip_prefix(&out)).collect();
+        let shown: Vec<_> = shown
+            .into_iter()
+            .map(|mail| mail.unwrap().to_str())
+            .collect();
+        let shown: Vec<_> = shown.into_iter().map(|mail| &mail.unwrap()[..9]).collect();
+        assert_eq!(
+            shown,
+            [
+                "one/0001-",
+                "one/0002-",
+                "one/0003-",
+                "two/0000-",
+                "two/0001-"
+            ]
+        );
+        let cover = fs::read_to_string(&mails[3]).unwrap();
+        assert!(is_cover(&mails[3]) && cover.contains("bc: Two"), "{cover}");
     }
 
     #[test]

@@ -59,15 +59,16 @@ impl File {
     }
 }
 
-/// Reads and composes a topic; whatever does not fit is a finding, not a failure of the machine.
+/// Reads and composes what a topic has for a kernel tree; whatever does not fit is a finding, not a failure of the machine.
 ///
 /// # Errors
 ///
 /// The first thing that does not fit, by patch and file.
 pub fn load(topic_dir: &Path, base_tree: &Path) -> Result<(Topic, Composed)> {
     let load = || {
-        let topic = Topic::load(topic_dir)?;
+        let mut topic = Topic::load(topic_dir)?;
         let composed = compose::compose(&topic, base_tree)?;
+        topic.truncate(composed.stages.len());
         Ok((topic, composed))
     };
     as_finding(topic_dir, load())

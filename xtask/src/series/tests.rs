@@ -670,6 +670,53 @@ fn the_series_file_names_every_patch_in_order() {
 }
 
 #[test]
+fn a_long_topic_has_parts_and_a_base_may_have_the_first_only() {
+    let fixture = Fixture::new();
+    let topic = topic::Topic::load(&fixture.topic()).unwrap();
+    assert_eq!((topic.parts.len(), topic.made_for("7.2")), (1, 4));
+
+    fixture.edit("patches/bc/series", "0001-skeleton", "[one]\n0001-skeleton");
+    fixture.edit("patches/bc/series", "0003-file", "[two 7.3 7.4]\n0003-file");
+    fixture.write("patches/bc/cover-letter-two.txt", "bc: Two\n\nWhy.\n");
+    let topic = topic::Topic::load(&fixture.topic()).unwrap();
+    let shown: Vec<_> = topic
+        .parts
+        .iter()
+        .map(|part| {
+            (
+                part.name.as_str(),
+                part.patches.clone(),
+                part.cover.is_some(),
+            )
+        })
+        .collect();
+    assert_eq!(shown, [("one", 0..2, false), ("two", 2..4, true)]);
+    assert_eq!((topic.made_for("7.2"), topic.made_for("7.3")), (2, 4));
+
+    // There is no less to it than the whole has after its second patch.
+    let (whole, first) = (fixture.composed("7.3"), fixture.composed("7.2"));
+    assert_eq!((whole.stages.len(), first.stages.len()), (4, 2));
+    let own = Path::new("kernel/cgroup/bc/bc.rs");
+    assert_eq!(first.tip()[own], whole.stages[1][own]);
+    let tip = super::compose::tip(&topic, &fixture.base("7.2")).unwrap();
+    assert_eq!(&tip, first.tip());
+
+    let names = [
+        "0001-skeleton.patch\n[one]",
+        "[one]\n[one]",
+        "[two words]\n[]",
+    ];
+    for (lines, wanted) in names
+        .into_iter()
+        .zip(["before the first", "two parts", "no part"])
+    {
+        fixture.write("patches/bc/series", lines);
+        let error = topic::Topic::load(&fixture.topic()).unwrap_err();
+        assert!(format!("{error:#}").contains(wanted), "{error:#}");
+    }
+}
+
+#[test]
 fn malformed_patches_are_refused_by_line() {
     let cases = [
         (

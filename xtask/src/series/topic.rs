@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -45,6 +46,19 @@ pub struct Override {
     pub diffs: Vec<FileDiff>,
 }
 
+/// Commits that are sent together: all of a topic, or one after the other where it is long.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// Nothing where there is one only.
+    pub name: String,
+    /// The bases that it is made for; all if it names none.
+    bases: Vec<String>,
+    /// Which of the topic's patches.
+    pub patches: Range<usize>,
+    /// The cover letter, if there is one.
+    pub cover: Option<Message>,
+}
+
 /// A series with everything that it is made of.
 #[derive(Clone, Debug)]
 pub struct Topic {
@@ -56,8 +70,8 @@ pub struct Topic {
     pub repo: PathBuf,
     /// In order.
     pub patches: Vec<Patch>,
-    /// The cover letter, if there is one.
-    pub cover: Option<Message>,
+    /// In order; together all patches.
+    pub parts: Vec<Part>,
     /// The own files that the commits list, by their path in the kernel tree.
     pub own: BTreeMap<PathBuf, Own>,
     /// By base, then by the name of the patch.
@@ -81,27 +95,39 @@ impl Topic {
             bail!("{} is not patches/<topic> of a repository", dir.display());
         };
         let mut patches = Vec::new();
-        for name in order(&dir)? {
+        let (names, mut parts) = order(&dir)?;
+        for name in names {
             let text = read(&dir.join(&name))?;
             patches.push(parse_patch(&name, &text).with_context(|| name.clone())?);
         }
-        let cover = match read(&dir.join(COVER)) {
-            Ok(text) => Some(parse_cover(&text).context(COVER)?),
-            Err(_) if !dir.join(COVER).exists() => None,
-            Err(error) => return Err(error),
-        };
+        for part in &mut parts {
+            part.cover = read_cover(&dir.join(cover_name(&part.name)))?;
+        }
         let overrides = read_overrides(&dir, &patches)?;
         let mut topic = Self {
             name: name.to_owned(),
             repo: repo.to_owned(),
             own: BTreeMap::new(),
             patches,
-            cover,
+            parts,
             overrides,
             dir: dir.clone(),
         };
         topic.own = topic.claim(layout::own_files(&topic.repo)?)?;
         Ok(topic)
+    }
+
+    /// How many patches there are for a base: a part that is not made for it ends the series there.
+    pub fn made_for(&self, base: &str) -> usize {
+        let made = |part: &&Part| part.bases.is_empty() || part.bases.iter().any(|one| one == base);
+        let parts = self.parts.iter().take_while(made);
+        parts.last().map_or(0, |part| part.patches.end)
+    }
+
+    /// Forgets the parts that begin after so many patches.
+    pub fn truncate(&mut self, count: usize) {
+        self.patches.truncate(count);
+        self.parts.retain(|part| part.patches.start < count);
     }
 
     /// The number of the patch (from 0) that adds an own file.
@@ -158,7 +184,7 @@ impl Topic {
             if dir == self.dir || !dir.join("series").is_file() {
                 continue;
             }
-            for name in order(&dir)? {
+            for name in order(&dir)?.0 {
                 let text = read(&dir.join(&name))?;
                 listed.extend(parse_patch(&name, &text).with_context(|| name.clone())?.new);
             }
@@ -171,17 +197,61 @@ fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| path.display().to_string())
 }
 
-/// The patches that `series` names, which must be all there are, numbered as they are ordered.
-fn order(dir: &Path) -> Result<Vec<String>> {
+/// The name of a part's cover letter in the topic's directory.
+fn cover_name(part: &str) -> String {
+    match part {
+        "" => COVER.to_owned(),
+        name => format!("cover-letter-{name}.txt"),
+    }
+}
+
+fn read_cover(path: &Path) -> Result<Option<Message>> {
+    match read(path) {
+        Ok(text) => parse_cover(&text)
+            .map(Some)
+            .with_context(|| path.display().to_string()),
+        Err(_) if !path.exists() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The patches that `series` names, which must be all there are, numbered as they are ordered, and the
+/// parts that its lines `[NAME BASE...]` begin.
+fn order(dir: &Path) -> Result<(Vec<String>, Vec<Part>)> {
     let text = read(&dir.join("series"))?;
-    let names: Vec<String> = text
-        .lines()
-        .map(|line| line.split('#').next().unwrap_or_default().trim())
-        .filter(|line| !line.is_empty())
-        .map(str::to_owned)
-        .collect();
     let shown = dir.join("series");
     let shown = shown.display();
+    let (mut names, mut parts) = (Vec::new(), Vec::<Part>::new());
+    for line in text.lines() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        let title = line
+            .strip_prefix('[')
+            .and_then(|line| line.strip_suffix(']'));
+        if let Some(title) = title {
+            let mut words = title.split_ascii_whitespace().map(str::to_owned);
+            let name = words.next().unwrap_or_default();
+            let is_name = |name: &str| !name.is_empty() && name.chars().all(char::is_alphanumeric);
+            ensure!(is_name(&name), "{shown}: `[{title}]` names no part");
+            let other = parts.iter().all(|part| part.name != name);
+            ensure!(other, "{shown}: there are two parts called {name}");
+            let named = parts.iter().all(|part| !part.name.is_empty());
+            ensure!(named, "{shown}: a patch stands before the first part");
+            parts.push(Part {
+                name,
+                bases: words.collect(),
+                patches: names.len()..names.len(),
+                cover: None,
+            });
+        } else if !line.is_empty() {
+            if parts.is_empty() {
+                parts.push(Part::default());
+            }
+            names.push(line.to_owned());
+            if let Some(part) = parts.last_mut() {
+                part.patches.end = names.len();
+            }
+        }
+    }
     ensure!(!names.is_empty(), "{shown} names no patch");
     for name in &names {
         ensure!(
@@ -197,7 +267,11 @@ fn order(dir: &Path) -> Result<Vec<String>> {
     for name in patch_files(dir)? {
         ensure!(names.contains(&name), "{shown} does not name {name}");
     }
-    Ok(names)
+    for part in &parts {
+        let name = &part.name;
+        ensure!(!part.patches.is_empty(), "{shown}: part {name} is empty");
+    }
+    Ok((names, parts))
 }
 
 fn is_patch_name(name: &str) -> bool {

@@ -31,6 +31,9 @@ enum bc_resource {
 	BC_NUMOTHERSOCK,
 	BC_NUMSIGINFO,
 	BC_NUMIPTENT,
+	BC_PRIVVMPAGES,
+	BC_LOCKEDPAGES,
+	BC_SHMPAGES,
 	BC_NR_RESOURCES,
 };
 
@@ -40,6 +43,10 @@ enum bc_severity {
 	BC_STRICT,
 	/* Its refusal would do harm: refused above the limit. */
 	BC_LENIENT,
+	/* Cannot be refused: what is asked for is there. */
+	BC_FORCED,
+	/* As strict, but who is refused comes again: nobody has refused anything yet. */
+	BC_TEST,
 };
 
 struct bc_cgroup;

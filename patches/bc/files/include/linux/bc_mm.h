@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Beancounters: who pays for an address space.
+ *
+ * It is the container of the process that has it, for all that is charged to it: it goes where its
+ * owner is moved. Others that share it do not take it along.
+ */
+#ifndef _LINUX_BC_MM_H
+#define _LINUX_BC_MM_H
+
+#include <linux/bc.h>
+#include <linux/mm_types.h>
+
+#ifdef CONFIG_CGROUP_BC
+
+void __bc_init_mm(struct mm_struct *mm);
+void __bc_exec_mm(struct mm_struct *mm);
+void __bc_exit_mm(struct mm_struct *mm);
+int __bc_charge_private(struct mm_struct *mm, unsigned long nr, enum bc_severity severity);
+void __bc_uncharge_private(struct mm_struct *mm, unsigned long nr);
+int __bc_charge_locked(struct mm_struct *mm, unsigned long nr, enum bc_severity severity);
+void __bc_uncharge_locked(struct mm_struct *mm, unsigned long nr);
+struct bc_cgroup *__bc_get_current(void);
+void __bc_put(struct bc_cgroup *bc);
+int __bc_charge_shmem(struct bc_cgroup *bc, unsigned long nr, enum bc_severity severity);
+void __bc_uncharge_shmem(struct bc_cgroup *bc, unsigned long nr);
+int __bc_charge_shmem_lock(struct bc_cgroup *bc, unsigned long nr);
+void __bc_uncharge_shmem_lock(struct bc_cgroup *bc, unsigned long nr);
+
+/* A new address space, of the current task or of a child that it is about to make. */
+static inline void bc_init_mm(struct mm_struct *mm)
+{
+	mm->bc = NULL;
+	mm->private_vm = 0;
+	if (static_branch_unlikely(&bc_enabled_key.key))
+		__bc_init_mm(mm);
+}
+
+/* The current task begins to use an address space that it made some time ago. */
+static inline void bc_exec_mm(struct mm_struct *mm)
+{
+	if (static_branch_unlikely(&bc_enabled_key.key))
+		__bc_exec_mm(mm);
+}
+
+/* Nothing is mapped any more, and nobody looks. */
+static inline void bc_exit_mm(struct mm_struct *mm)
+{
+	if (unlikely(mm->bc))
+		__bc_exit_mm(mm);
+}
+
+#else /* !CONFIG_CGROUP_BC */
+
+static inline void bc_init_mm(struct mm_struct *mm) { }
+static inline void bc_exec_mm(struct mm_struct *mm) { }
+static inline void bc_exit_mm(struct mm_struct *mm) { }
+
+#endif /* CONFIG_CGROUP_BC */
+
+#endif /* _LINUX_BC_MM_H */

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Beancounters: what a mapping may cost its container.
+ *
+ * A mapping counts in full, whether it is touched or not, as soon as its pages may become the
+ * process's own: it is private and was writable once. VMA_PRIVVM_BIT says so, and mm->private_vm is
+ * the sum of all that have it. The bit stays when a mapping is made read-only, as its pages do; and
+ * neither MAP_NORESERVE nor a mode of overcommitment changes anything. Huge pages of hugetlbfs come
+ * from a pool of their own, and do not count.
+ *
+ * All of it is under mmap_lock, held for writing.
+ */
+#ifndef __MM_BC_H
+#define __MM_BC_H
+
+#include <linux/bc_mm.h>
+#include <linux/hugetlb.h>
+#include <linux/mm.h>
+
+#include "internal.h"
+
+static inline struct bc_pages bc_no_pages(void)
+{
+	return (struct bc_pages){};
+}
+
+#ifdef CONFIG_CGROUP_BC
+
+static inline int bc_charge_private(struct mm_struct *mm, unsigned long nr,
+				    enum bc_severity severity)
+{
+	int err = 0;
+
+	if (unlikely(mm->bc))
+		err = __bc_charge_private(mm, nr, severity);
+	if (!err)
+		mm->private_vm += nr;
+	return err;
+}
+
+static inline void bc_uncharge_private(struct mm_struct *mm, struct bc_pages pages)
+{
+	mm->private_vm -= pages.nr;
+	if (unlikely(mm->bc))
+		__bc_uncharge_private(mm, pages.nr);
+}
+
+/* The new address space of a child has what its parent's has. */
+static inline int bc_fork_private(struct mm_struct *mm, struct mm_struct *oldmm)
+{
+	return bc_charge_private(mm, oldmm->private_vm, BC_STRICT);
+}
+
+static inline void bc_set_private(vma_flags_t *flags)
+{
+	vma_flags_set(flags, VMA_PRIVVM_BIT);
+}
+
+/* @nr pages of a mapping, if it counts. */
+static inline struct bc_pages bc_private_pages(const struct vm_area_struct *vma, unsigned long nr)
+{
+	return (struct bc_pages){ vma_test(vma, VMA_PRIVVM_BIT) ? nr : 0 };
+}
+
+/* Adds a mapping that is about to be unmapped. */
+static inline void bc_add_private(struct bc_pages *pages, const struct vm_area_struct *vma)
+{
+	pages->nr += bc_private_pages(vma, vma_pages(vma)).nr;
+}
+
+/* A mapping with these flags is about to have @nr more pages. */
+static inline int bc_charge_flags(struct mm_struct *mm, const vma_flags_t *flags, unsigned long nr,
+				  enum bc_severity severity)
+{
+	return vma_flags_test(flags, VMA_PRIVVM_BIT) ? bc_charge_private(mm, nr, severity) : 0;
+}
+
+static inline void bc_uncharge_flags(struct mm_struct *mm, const vma_flags_t *flags,
+				     unsigned long nr)
+{
+	if (vma_flags_test(flags, VMA_PRIVVM_BIT))
+		bc_uncharge_private(mm, (struct bc_pages){ nr });
+}
+
+/*
+ * A new mapping of @nr pages takes the place of others, which have paid for @replaced. When it is
+ * going to be there for sure, bc_replace_private().
+ */
+static inline int bc_charge_mapping(struct mm_struct *mm, const struct file *file,
+				    vma_flags_t *flags, unsigned long nr, struct bc_pages replaced)
+{
+	if (!vma_flags_test(flags, VMA_WRITE_BIT) || vma_flags_test(flags, VMA_SHARED_BIT))
+		return 0;
+	if (file && is_file_hugepages(file))
+		return 0;
+	bc_set_private(flags);
+	return bc_charge_private(mm, nr - replaced.nr, BC_STRICT);
+}
+
+static inline void bc_uncharge_mapping(struct mm_struct *mm, const vma_flags_t *flags,
+				       unsigned long nr, struct bc_pages replaced)
+{
+	bc_uncharge_flags(mm, flags, nr - replaced.nr);
+}
+
+/* What the others had paid for is the new mapping's. */
+static inline void bc_replace_private(const vma_flags_t *flags, struct bc_pages *replaced)
+{
+	if (vma_flags_test(flags, VMA_PRIVVM_BIT))
+		replaced->nr = 0;
+}
+
+/*
+ * A mapping of @nr pages is about to change its protection: charges it when that makes it writable
+ * for the first time.
+ */
+static inline int bc_charge_writable(struct mm_struct *mm, const vma_flags_t *before,
+				     vma_flags_t *after, unsigned long nr)
+{
+	if (vma_flags_test_any(before, VMA_PRIVVM_BIT, VMA_SHARED_BIT, VMA_HUGETLB_BIT))
+		return 0;
+	bc_set_private(after);
+	return bc_charge_private(mm, nr, BC_LENIENT);
+}
+
+/* Nothing was written to a mapping that is about to lose the right. */
+static inline void bc_drop_unwritten(const struct vm_area_struct *vma, vma_flags_t *after)
+{
+	if (!vma_flags_test(after, VMA_WRITE_BIT) && vma_is_anonymous(vma) && !vma->anon_vma)
+		vma_flags_clear(after, VMA_PRIVVM_BIT);
+}
+
+/* Uncharges @nr pages that counted @before, and do no longer. */
+static inline void bc_uncharge_cleared(struct mm_struct *mm, const vma_flags_t *before,
+				       const vma_flags_t *after, unsigned long nr)
+{
+	if (!vma_flags_test(after, VMA_PRIVVM_BIT))
+		bc_uncharge_flags(mm, before, nr);
+}
+
+/* What must not fail: the pages are there. */
+static inline void bc_recharge_private(struct mm_struct *mm, struct bc_pages pages)
+{
+	bc_charge_private(mm, pages.nr, BC_FORCED);
+}
+
+/* Whether somebody pays for what is locked: mm->locked_vm says how much it is. */
+static inline bool bc_pays(const struct mm_struct *mm)
+{
+	return unlikely(mm->bc);
+}
+
+static inline int bc_charge_locked(struct mm_struct *mm, unsigned long nr,
+				   enum bc_severity severity)
+{
+	return bc_pays(mm) ? __bc_charge_locked(mm, nr, severity) : 0;
+}
+
+static inline void bc_uncharge_locked(struct mm_struct *mm, unsigned long nr)
+{
+	if (bc_pays(mm))
+		__bc_uncharge_locked(mm, nr);
+}
+
+/* A mapping with these flags is about to have @nr more pages. */
+static inline int bc_charge_locking(struct mm_struct *mm, const vma_flags_t *flags,
+				    unsigned long nr, enum bc_severity severity)
+{
+	return vma_flags_test(flags, VMA_LOCKED_BIT) ? bc_charge_locked(mm, nr, severity) : 0;
+}
+
+static inline void bc_uncharge_locking(struct mm_struct *mm, const vma_flags_t *flags,
+				       unsigned long nr)
+{
+	if (vma_flags_test(flags, VMA_LOCKED_BIT))
+		bc_uncharge_locked(mm, nr);
+}
+
+/* Gives back what was paid for, and is not locked, after all or any more. */
+static inline void bc_settle_locked(struct mm_struct *mm, unsigned long paid)
+{
+	bc_uncharge_locked(mm, paid - mm->locked_vm);
+}
+
+/* What must not fail: the pages are locked. */
+static inline void bc_recharge_locked(struct mm_struct *mm, unsigned long nr)
+{
+	bc_charge_locked(mm, nr, BC_FORCED);
+}
+
+#else /* !CONFIG_CGROUP_BC */
+
+static inline bool bc_pays(const struct mm_struct *mm)
+{
+	return false;
+}
+
+static inline int bc_charge_locked(struct mm_struct *mm, unsigned long nr,
+				   enum bc_severity severity)
+{
+	return 0;
+}
+
+static inline void bc_uncharge_locked(struct mm_struct *mm, unsigned long nr) { }
+
+static inline int bc_charge_locking(struct mm_struct *mm, const vma_flags_t *flags,
+				    unsigned long nr, enum bc_severity severity)
+{
+	return 0;
+}
+
+static inline void bc_uncharge_locking(struct mm_struct *mm, const vma_flags_t *flags,
+				       unsigned long nr) { }
+static inline void bc_settle_locked(struct mm_struct *mm, unsigned long paid) { }
+static inline void bc_recharge_locked(struct mm_struct *mm, unsigned long nr) { }
+
+static inline void bc_uncharge_private(struct mm_struct *mm, struct bc_pages pages) { }
+
+static inline int bc_fork_private(struct mm_struct *mm, struct mm_struct *oldmm)
+{
+	return 0;
+}
+
+static inline void bc_set_private(vma_flags_t *flags) { }
+
+static inline struct bc_pages bc_private_pages(const struct vm_area_struct *vma, unsigned long nr)
+{
+	return bc_no_pages();
+}
+
+static inline void bc_add_private(struct bc_pages *pages, const struct vm_area_struct *vma) { }
+
+static inline int bc_charge_flags(struct mm_struct *mm, const vma_flags_t *flags, unsigned long nr,
+				  enum bc_severity severity)
+{
+	return 0;
+}
+
+static inline void bc_uncharge_flags(struct mm_struct *mm, const vma_flags_t *flags,
+				     unsigned long nr) { }
+
+static inline int bc_charge_mapping(struct mm_struct *mm, const struct file *file,
+				    vma_flags_t *flags, unsigned long nr, struct bc_pages replaced)
+{
+	return 0;
+}
+
+static inline void bc_uncharge_mapping(struct mm_struct *mm, const vma_flags_t *flags,
+				       unsigned long nr, struct bc_pages replaced) { }
+static inline void bc_replace_private(const vma_flags_t *flags, struct bc_pages *replaced) { }
+
+static inline int bc_charge_writable(struct mm_struct *mm, const vma_flags_t *before,
+				     vma_flags_t *after, unsigned long nr)
+{
+	return 0;
+}
+
+static inline void bc_drop_unwritten(const struct vm_area_struct *vma, vma_flags_t *after) { }
+static inline void bc_uncharge_cleared(struct mm_struct *mm, const vma_flags_t *before,
+				       const vma_flags_t *after, unsigned long nr) { }
+static inline void bc_recharge_private(struct mm_struct *mm, struct bc_pages pages) { }
+
+#endif /* CONFIG_CGROUP_BC */
+
+#endif /* __MM_BC_H */

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Address spaces: each is charged to one container as a whole, and moves with the process that owns
+ * it. The totals are kept in struct mm_struct, for everybody and also while nobody pays, so that
+ * moving one takes the same time whatever is mapped.
+ */
+
+#include <linux/bc_mm.h>
+#include <linux/mm.h>
+#include <linux/mmap_lock.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+
+#include "internal.h"
+
+/* Who pays for what a task of @bc has: nobody in the root. */
+static struct bc_cgroup *bc_payer(struct bc_cgroup *bc)
+{
+	return bc->stock ? bc : NULL;
+}
+
+/**
+ * __bc_get_current - who pays for what the current task makes
+ *
+ * Return: the container, with a reference, or NULL.
+ */
+struct bc_cgroup *__bc_get_current(void)
+{
+	struct bc_cgroup *bc = css_bc(task_get_css(current, bc_cgrp_id));
+
+	if (bc_payer(bc))
+		return bc;
+	css_put(&bc->css);
+	return NULL;
+}
+
+/**
+ * __bc_put - give back what __bc_get_current() returned
+ * @bc: the container, for which nothing is charged any more
+ */
+void __bc_put(struct bc_cgroup *bc)
+{
+	css_put(&bc->css);
+}
+
+/**
+ * __bc_init_mm - bc_init_mm() when the controller is in use
+ * @mm: the new address space
+ */
+void __bc_init_mm(struct mm_struct *mm)
+{
+	mm->bc = __bc_get_current();
+}
+
+/*
+ * Moves the charges of @mm, which nobody changes meanwhile, to @bc, to which the caller has a
+ * reference.
+ */
+static int bc_rebind_mm(struct mm_struct *mm, struct bc_cgroup *bc, enum bc_severity severity)
+{
+	struct bc_cgroup *from = mm->bc, *to = bc_payer(bc);
+	int err;
+
+	if (from == to)
+		return 0;
+
+	err = bc_transfer_pages(from, to, BC_PRIVVMPAGES, mm->private_vm, severity);
+	if (err)
+		return err;
+	/* Nothing is refused after that: a child has nothing locked. */
+	bc_transfer_pages(from, to, BC_LOCKEDPAGES, mm->locked_vm, BC_FORCED);
+
+	if (to)
+		css_get(&to->css);
+	mm->bc = to;
+	if (from)
+		css_put(&from->css);
+	return 0;
+}
+
+/**
+ * bc_fork_mm - have the container of a new task pay for its address space
+ * @task: the new task, which nobody sees yet
+ * @bc: its container, which may be another one than that of its parent
+ *
+ * Return: 0, or the errno of the resource of which @bc has not enough left.
+ */
+int bc_fork_mm(struct task_struct *task, struct bc_cgroup *bc)
+{
+	/* One that is shared with the parent is not the child's. */
+	if (!task->mm || task->mm == current->mm)
+		return 0;
+	return bc_rebind_mm(task->mm, bc, BC_STRICT);
+}
+
+/**
+ * bc_move_mm - move the address space of a task that was moved
+ * @task: the task
+ * @bc: where it is now
+ *
+ * Nothing is refused: policy does not stand in the way of organisation.
+ */
+void bc_move_mm(struct task_struct *task, struct bc_cgroup *bc)
+{
+	struct mm_struct *mm = get_task_mm(task);
+	struct task_struct *owner;
+	bool owned;
+
+	if (!mm)
+		return;
+
+	/* Any thread stands for the process: the one that is the owner may just be exiting. */
+	scoped_guard(rcu) {
+		owner = rcu_dereference(mm->owner);
+		owned = owner && same_thread_group(owner, task);
+	}
+	if (owned && READ_ONCE(mm->bc) != bc_payer(bc)) {
+		mmap_write_lock(mm);
+		bc_rebind_mm(mm, bc, BC_FORCED);
+		mmap_write_unlock(mm);
+	}
+	mmput(mm);
+}
+
+/**
+ * __bc_exec_mm - bc_exec_mm() when the controller is in use
+ * @mm: the address space, which is that of the current task since now
+ *
+ * The task may have been moved since it made @mm. Either it is found here to have been, or who
+ * moves it finds @mm.
+ */
+void __bc_exec_mm(struct mm_struct *mm)
+{
+	struct bc_cgroup *bc = css_bc(task_get_css(current, bc_cgrp_id));
+
+	if (READ_ONCE(mm->bc) != bc_payer(bc)) {
+		mmap_write_lock(mm);
+		/* Perhaps it was moved once more, by who took the lock first. */
+		css_put(&bc->css);
+		bc = css_bc(task_get_css(current, bc_cgrp_id));
+		bc_rebind_mm(mm, bc, BC_FORCED);
+		mmap_write_unlock(mm);
+	}
+	css_put(&bc->css);
+}
+
+/**
+ * __bc_exit_mm - bc_exit_mm() when somebody pays
+ * @mm: the address space
+ */
+void __bc_exit_mm(struct mm_struct *mm)
+{
+	struct bc_cgroup *bc = mm->bc;
+
+	/* A device may still unpin pages. */
+	mmap_write_lock(mm);
+	__bc_uncharge_private(mm, mm->private_vm);
+	__bc_uncharge_locked(mm, mm->locked_vm);
+	mm->private_vm = 0;
+	mm->bc = NULL;
+	mmap_write_unlock(mm);
+	css_put(&bc->css);
+}
+
+/**
+ * __bc_charge_private - charge what may become private memory, when somebody pays
+ * @mm: the address space
+ * @nr: how many pages
+ * @severity: which setting refuses them
+ *
+ * Return: 0, or the resource's errno.
+ */
+int __bc_charge_private(struct mm_struct *mm, unsigned long nr, enum bc_severity severity)
+{
+	/* Half way from one program to the next, a refusal kills. */
+	if (severity == BC_STRICT && current->in_execve)
+		severity = BC_LENIENT;
+	return bc_charge_pages(mm->bc, BC_PRIVVMPAGES, nr, severity);
+}
+
+/**
+ * __bc_uncharge_private - give back what __bc_charge_private() took
+ * @mm: the address space
+ * @nr: how many pages
+ */
+void __bc_uncharge_private(struct mm_struct *mm, unsigned long nr)
+{
+	bc_uncharge_pages(mm->bc, BC_PRIVVMPAGES, nr);
+}
+
+/**
+ * __bc_charge_locked - charge what is about to be locked, when somebody pays
+ * @mm: the address space
+ * @nr: how many pages
+ * @severity: which setting refuses them
+ *
+ * Return: 0, or the resource's errno.
+ */
+int __bc_charge_locked(struct mm_struct *mm, unsigned long nr, enum bc_severity severity)
+{
+	return bc_charge_pages(mm->bc, BC_LOCKEDPAGES, nr, severity);
+}
+
+/**
+ * __bc_uncharge_locked - give back what __bc_charge_locked() took
+ * @mm: the address space
+ * @nr: how many pages
+ */
+void __bc_uncharge_locked(struct mm_struct *mm, unsigned long nr)
+{
+	bc_uncharge_pages(mm->bc, BC_LOCKEDPAGES, nr);
+}
