@@ -15,6 +15,7 @@
 //! | `stock.rs`, `stock.c` | per-CPU stocks |
 //! | `numproc.rs` | the resource that follows tasks |
 //! | `pages.rs`, `mm.c` | the resources of pages, and the address spaces that have them |
+//! | `guarantee.rs`, `guarantee.c` | what is not refused, and not taken away |
 //! | `files.rs`, `parse.rs` | the interface files |
 //! | `report.c`, `ubc/` | OpenVZ's files, which are a module |
 //! | `ffi.rs` | everything that is called in C |
@@ -27,6 +28,7 @@ mod cgroup;
 mod counter;
 mod ffi;
 mod files;
+mod guarantee;
 mod limits;
 mod numproc;
 mod pages;

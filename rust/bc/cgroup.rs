@@ -8,6 +8,7 @@ use crate::{
         self,
         Head, //
     },
+    guarantee::Guarantees,
     limits::{
         Setting,
         Severity,
@@ -35,6 +36,8 @@ pub(crate) struct Bc {
     /// What C knows of it; first, because C has pointers to it.
     pub(crate) head: Head,
     counters: [Counter; NR],
+    /// What it may rely on.
+    pub(crate) guarantees: Guarantees,
 }
 
 /// A refused request: the level that refused, and which of its settings.
@@ -166,6 +169,8 @@ impl Drop for Bc {
                 pr_warn!("{} {} left in a cgroup that is gone\n", held, resource.name);
             }
         }
+        // CAST: They are two.
+        ffi::guarantees_count(-(self.guarantees.count() as c_int));
         self.head.stock_free();
     }
 }

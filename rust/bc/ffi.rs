@@ -10,6 +10,7 @@ use crate::{
         self,
         File, //
     },
+    guarantee,
     limits::{
         Setting,
         Settings,
@@ -150,6 +151,14 @@ impl Head {
         unsafe { bindings::bc_stock_sum(self.as_ptr(), resource.index as u32) as i64 }
     }
 
+    /// What is in use of memory that only swap or a kill can set free, in pages; nothing where memory
+    /// is not counted.
+    pub(crate) fn memory_in_use(&self) -> Option<i64> {
+        // SAFETY: The css stays for `&self`, and the only caller is in an RCU read side.
+        let used = unsafe { bindings::bc_memory_in_use(self.as_ptr()) };
+        (used >= 0).then_some(used as i64)
+    }
+
     /// Wakes who polls `bc.events`.
     pub(crate) fn notify_events(&self) {
         // SAFETY: The core set the file up before the cgroup was visible.
@@ -209,6 +218,12 @@ pub(crate) fn trace_refusal(
             settings.max,
         )
     };
+}
+
+/// There are so many guarantees more, or less.
+pub(crate) fn guarantees_count(nr: c_int) {
+    // SAFETY: A guarantee that goes has come before; both sleep where this may.
+    unsafe { bindings::bc_guarantees_count(nr) }
 }
 
 /// The errno of a result, as C wants it.
@@ -286,6 +301,7 @@ pub(crate) unsafe extern "C" fn bc_show(
         bindings::bc_file_BC_FILE_PEAK => File::Peak,
         bindings::bc_file_BC_FILE_HIGH => File::Setting(Setting::High),
         bindings::bc_file_BC_FILE_MAX => File::Setting(Setting::Max),
+        bindings::bc_file_BC_FILE_LOW => File::Low,
         bindings::bc_file_BC_FILE_EVENTS => File::Events,
         bindings::bc_file_BC_FILE_EVENTS_LOCAL => File::EventsLocal,
         _ => File::Stat,
@@ -310,9 +326,32 @@ pub(crate) unsafe extern "C" fn bc_set(
     let setting = match file {
         bindings::bc_file_BC_FILE_HIGH => Setting::High,
         bindings::bc_file_BC_FILE_MAX => Setting::Max,
+        bindings::bc_file_BC_FILE_LOW => return errno(files::set_low(cgroup, text)),
         _ => return EINVAL.to_errno(),
     };
     errno(files::set(cgroup, setting, text))
+}
+
+/// Whether what is charged to a cgroup is within its guarantee.
+///
+/// # Safety
+///
+/// `cgroup` stays for the caller, which is in an RCU read side or has a reference.
+#[export]
+pub(crate) unsafe extern "C" fn bc_guarantee_vm(cgroup: *mut bindings::bc_cgroup) -> bool {
+    // SAFETY: By the safety requirements of this function.
+    guarantee::holds_vm(unsafe { bc(cgroup) })
+}
+
+/// Whether what a cgroup uses is within its guarantee.
+///
+/// # Safety
+///
+/// `cgroup` stays for the caller, which is in an RCU read side.
+#[export]
+pub(crate) unsafe extern "C" fn bc_guarantee_oom(cgroup: *mut bindings::bc_cgroup) -> bool {
+    // SAFETY: By the safety requirements of this function.
+    guarantee::holds_oom(unsafe { bc(cgroup) })
 }
 
 /// Charges a task that is about to be made.

@@ -4,6 +4,8 @@
 
 use crate::{
     cgroup::Bc,
+    ffi,
+    guarantee,
     limits::{
         Setting,
         UNLIMITED, //
@@ -14,9 +16,8 @@ use crate::{
     },
     resource::{
         Resource,
-        NR,
         RESOURCES, //
-    },
+    }, //
 };
 use kernel::{
     error::code::ERANGE,
@@ -32,6 +33,7 @@ pub(crate) enum File {
     Current,
     Peak,
     Setting(Setting),
+    Low,
     Events,
     EventsLocal,
     Stat,
@@ -51,6 +53,12 @@ impl fmt::Display for Value {
 
 /// Writes the whole of a file.
 pub(crate) fn show(m: &SeqFile, bc: &Bc, file: File) {
+    if let File::Low = file {
+        for one in guarantee::ALL {
+            seq_print!(m, "{} {}\n", one.name(), Value(bc.guarantees.get(one)));
+        }
+        return;
+    }
     for resource in &RESOURCES {
         show_one(m, bc, file, resource);
     }
@@ -66,6 +74,7 @@ fn show_one(m: &SeqFile, bc: &Bc, file: File, resource: &Resource) {
         File::Peak => seq_print!(m, "{} {}\n", name, counter.peak()),
         File::Setting(Setting::High) => seq_print!(m, "{} {}\n", name, Value(settings.high)),
         File::Setting(Setting::Max) => seq_print!(m, "{} {}\n", name, Value(settings.max)),
+        File::Low => {}
         File::Events | File::EventsLocal => {
             let refusals = match file {
                 File::Events => &counter.total,
@@ -89,22 +98,39 @@ fn show_one(m: &SeqFile, bc: &Bc, file: File, resource: &Resource) {
     }
 }
 
+/// The values that `text` has for things of these names.
+fn values<const NR: usize>(text: &[u8], names: [&CStr; NR]) -> Result<[Option<i64>; NR]> {
+    let text = core::str::from_utf8(text).map_err(|_| EINVAL)?;
+    let row = |name: &str| names.iter().position(|n| n.to_bytes() == name.as_bytes());
+    parse::settings(text, row).map_err(|mistake| match mistake {
+        Mistake::Invalid => EINVAL,
+        Mistake::Range => ERANGE,
+    })
+}
+
+/// Changes guarantees to what was written; all of it or nothing.
+///
+/// # Errors
+///
+/// As those of [`set`].
+pub(crate) fn set_low(bc: &Bc, text: &[u8]) -> Result {
+    let values = values(text, guarantee::ALL.map(|one| one.name()))?;
+
+    for (one, value) in guarantee::ALL.into_iter().zip(values) {
+        let Some(value) = value else { continue };
+        let before = bc.guarantees.set(one, value);
+        ffi::guarantees_count(c_int::from(value > 0) - c_int::from(before > 0));
+    }
+    Ok(())
+}
+
 /// Changes settings to what was written; all of it or nothing.
 ///
 /// # Errors
 ///
 /// `EINVAL` for what is not understood, `ERANGE` for a number that is too large.
 pub(crate) fn set(bc: &Bc, setting: Setting, text: &[u8]) -> Result {
-    let text = core::str::from_utf8(text).map_err(|_| EINVAL)?;
-    let row = |name: &str| {
-        RESOURCES
-            .iter()
-            .position(|r| r.name.to_bytes() == name.as_bytes())
-    };
-    let values: [_; NR] = parse::settings(text, row).map_err(|mistake| match mistake {
-        Mistake::Invalid => EINVAL,
-        Mistake::Range => ERANGE,
-    })?;
+    let values = values(text, RESOURCES.each_ref().map(|resource| resource.name))?;
 
     let mut lowered = false;
     for (resource, value) in RESOURCES.iter().zip(values) {

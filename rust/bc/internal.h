@@ -16,6 +16,7 @@ enum bc_file {
 	BC_FILE_EVENTS,
 	BC_FILE_EVENTS_LOCAL,
 	BC_FILE_STAT,
+	BC_FILE_LOW,
 };
 
 /* The five numbers of a resource, for OpenVZ's files. */
@@ -102,6 +103,10 @@ void bc_uncharge_pages(struct bc_cgroup *bc, unsigned long res, unsigned long nr
 int bc_fork_mm(struct task_struct *task, struct bc_cgroup *bc);
 void bc_move_mm(struct task_struct *task, struct bc_cgroup *bc);
 
+/* guarantee.c */
+void bc_guarantees_count(int nr);
+long bc_memory_in_use(struct bc_cgroup *bc);
+
 /* report.c */
 struct bc_cgroup *bc_report_root(void);
 void bc_report(struct bc_cgroup *bc, struct bc_report *report);
@@ -114,6 +119,8 @@ struct cgroup_subsys_state *bc_css_alloc(struct cgroup_subsys_state *parent);
 void bc_css_free(struct cgroup_subsys_state *css);
 void bc_show(struct seq_file *m, struct bc_cgroup *bc, enum bc_file file);
 int bc_set(struct bc_cgroup *bc, enum bc_file file, const char *text, size_t len);
+bool bc_guarantee_vm(struct bc_cgroup *bc);
+bool bc_guarantee_oom(struct bc_cgroup *bc);
 int bc_numproc_fork(struct bc_cgroup *bc);
 void bc_numproc_exit(struct bc_cgroup *bc);
 void bc_numproc_move(struct bc_cgroup *from, struct bc_cgroup *to);

@@ -127,6 +127,12 @@ pub(crate) static RESOURCES: [Resource; NR] = TABLE;
 /// Processes and threads, until they were waited for.
 pub(crate) static NUMPROC: &Resource = &RESOURCES[ffi::NUMPROC];
 
+/// What may become private memory.
+pub(crate) static PRIVVMPAGES: &Resource = &RESOURCES[ffi::PRIVVMPAGES];
+
+/// Shared memory.
+pub(crate) static SHMPAGES: &Resource = &RESOURCES[ffi::SHMPAGES];
+
 // Rows stand at their index.
 const _: () = {
     let mut row = 0;

@@ -123,6 +123,13 @@ static struct cftype bc_files[] = {
 		.write = bc_write,
 	},
 	{
+		.name = "low",
+		.flags = CFTYPE_NOT_ON_ROOT,
+		.private = BC_FILE_LOW,
+		.seq_show = bc_seq_show,
+		.write = bc_write,
+	},
+	{
 		.name = "events",
 		.flags = CFTYPE_NOT_ON_ROOT,
 		.private = BC_FILE_EVENTS,

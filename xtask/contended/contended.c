@@ -41,9 +41,15 @@ int bc_refill(struct bc_cgroup *bc, enum bc_resource res)
 	return 0;
 }
 
-int bc_advance(struct bc_cgroup *bc, enum bc_resource res, unsigned int cpus)
+int bc_advance(struct bc_cgroup *bc, enum bc_resource res, unsigned int cpus, int avail)
 {
 	return STOCK;
+}
+
+int bc_refill_pages(struct bc_cgroup *bc, enum bc_resource res, unsigned long nr,
+		    enum bc_severity severity)
+{
+	return bc_refill(bc, res);
 }
 
 int bc_grant(struct bc_cgroup *bc, enum bc_resource res, unsigned int nr,

@@ -22,6 +22,7 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define barrier() asm volatile("" ::: "memory")
 #define min(a, b) ((a) < (b) ? (a) : (b))
+#define max(a, b) ((a) > (b) ? (a) : (b))
 #define swap(a, b) do { typeof(a) _a = (a); (a) = (b); (b) = _a; } while (0)
 #define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 #define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
@@ -61,6 +62,7 @@ static inline int PTR_ERR_OR_ZERO(const void *ptr)
 })
 #define this_cpu_inc_return(var) this_cpu_add_return(var, 1)
 #define this_cpu_dec_return(var) this_cpu_add_return(var, -1)
+#define this_cpu_sub_return(var, nr) this_cpu_add_return(var, -(nr))
 
 #define this_cpu_add(var, nr) \
 	asm volatile("addl %1, %%fs:%0" : "+m" (var) : "ri" ((int)(nr)) : "memory", "cc")

@@ -178,7 +178,7 @@ fn format(
     if options.reroll > 1 {
         format = format.arg(format!("--reroll-count={}", options.reroll));
     }
-    if options.rfc {
+    if options.rfc || part.rfc {
         format = format.arg("--rfc");
     }
     let range = format!("HEAD~{}", part.patches.len());
@@ -309,7 +309,7 @@ mod tests {
         let fixture = Fixture::new();
         let series = fs::read_to_string(fixture.topic().join("series")).unwrap();
         let series = series.replace("0001-", "[one]\n0001-");
-        let series = series.replace("0005-", "[two]\n0005-");
+        let series = series.replace("0005-", "[two RFC]\n0005-");
         fixture.write("patches/bc/series", &series);
         fixture.write("patches/bc/cover-letter-two.txt", "bc: Two\n\nWhy.\n");
         let base = fixture.base("7.3");
@@ -333,7 +333,10 @@ mod tests {
             ]
         );
         let cover = fs::read_to_string(&mails[3]).unwrap();
-        assert!(is_cover(&mails[3]) && cover.contains("bc: Two"), "{cover}");
+        assert!(
+            is_cover(&mails[3]) && cover.contains("RFC PATCH 0/1] bc: Two"),
+            "{cover}"
+        );
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub struct Override {
 pub struct Part {
     /// Nothing where there is one only.
     pub name: String,
+    /// It asks for comments only.
+    pub rfc: bool,
     /// The bases that it is made for; all if it names none.
     bases: Vec<String>,
     /// Which of the topic's patches.
@@ -216,7 +218,7 @@ fn read_cover(path: &Path) -> Result<Option<Message>> {
 }
 
 /// The patches that `series` names, which must be all there are, numbered as they are ordered, and the
-/// parts that its lines `[NAME BASE...]` begin.
+/// parts that its lines `[NAME RFC BASE...]` begin.
 fn order(dir: &Path) -> Result<(Vec<String>, Vec<Part>)> {
     let text = read(&dir.join("series"))?;
     let shown = dir.join("series");
@@ -236,9 +238,12 @@ fn order(dir: &Path) -> Result<(Vec<String>, Vec<Part>)> {
             ensure!(other, "{shown}: there are two parts called {name}");
             let named = parts.iter().all(|part| !part.name.is_empty());
             ensure!(named, "{shown}: a patch stands before the first part");
+            let (marks, bases) = words.partition(|word| word == "RFC");
+            let rfc = !Vec::<String>::is_empty(&marks);
             parts.push(Part {
                 name,
-                bases: words.collect(),
+                rfc,
+                bases,
                 patches: names.len()..names.len(),
                 cover: None,
             });

@@ -27,6 +27,22 @@ void __bc_uncharge_shmem(struct bc_cgroup *bc, unsigned long nr);
 int __bc_charge_shmem_lock(struct bc_cgroup *bc, unsigned long nr);
 void __bc_uncharge_shmem_lock(struct bc_cgroup *bc, unsigned long nr);
 
+extern struct static_key_false bc_guarantee_key;
+bool __bc_vm_guaranteed(const struct mm_struct *mm);
+bool __bc_oom_guaranteed(struct task_struct *task);
+
+/* Whether more than the machine can promise has to be promised to @mm. */
+static inline bool bc_vm_guaranteed(const struct mm_struct *mm)
+{
+	return static_branch_unlikely(&bc_guarantee_key) && mm && __bc_vm_guaranteed(mm);
+}
+
+/* Whether @task is to be killed after all others only. */
+static inline bool bc_oom_guaranteed(struct task_struct *task)
+{
+	return static_branch_unlikely(&bc_guarantee_key) && __bc_oom_guaranteed(task);
+}
+
 /* A new address space, of the current task or of a child that it is about to make. */
 static inline void bc_init_mm(struct mm_struct *mm)
 {
@@ -55,6 +71,16 @@ static inline void bc_exit_mm(struct mm_struct *mm)
 static inline void bc_init_mm(struct mm_struct *mm) { }
 static inline void bc_exec_mm(struct mm_struct *mm) { }
 static inline void bc_exit_mm(struct mm_struct *mm) { }
+
+static inline bool bc_vm_guaranteed(const struct mm_struct *mm)
+{
+	return false;
+}
+
+static inline bool bc_oom_guaranteed(struct task_struct *task)
+{
+	return false;
+}
 
 #endif /* CONFIG_CGROUP_BC */
 

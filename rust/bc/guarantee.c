@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Where guarantees have an effect. What they are is in guarantee.rs.
+ */
+
+#include <linux/bc_mm.h>
+#include <linux/memcontrol.h>
+#include <linux/sched.h>
+
+#include "internal.h"
+
+/* On while there is a guarantee anywhere. */
+DEFINE_STATIC_KEY_FALSE(bc_guarantee_key);
+
+void bc_guarantees_count(int nr)
+{
+	for (; nr > 0; nr--)
+		static_branch_inc(&bc_guarantee_key);
+	for (; nr < 0; nr++)
+		static_branch_dec(&bc_guarantee_key);
+}
+
+/**
+ * __bc_vm_guaranteed - bc_vm_guaranteed() when there are guarantees
+ * @mm: the address space that asks
+ *
+ * Return: whether what it asks for, which is charged already, is within a guarantee.
+ */
+bool __bc_vm_guaranteed(const struct mm_struct *mm)
+{
+	struct bc_cgroup *bc;
+
+	/* Shared memory is asked for without mmap_lock, under which who pays may change. */
+	guard(rcu)();
+	bc = READ_ONCE(mm->bc);
+	return bc && bc_guarantee_vm(bc);
+}
+
+/**
+ * __bc_oom_guaranteed - bc_oom_guaranteed() when there are guarantees
+ * @task: a candidate; the caller is in an RCU read side
+ *
+ * Return: whether its container is below its guarantee.
+ */
+bool __bc_oom_guaranteed(struct task_struct *task)
+{
+	struct bc_cgroup *bc = css_bc(task_css_check(task, bc_cgrp_id, true));
+
+	return bc->stock && bc_guarantee_oom(bc);
+}
+
+/**
+ * bc_memory_in_use - what only swap or a kill can set free, and what was swapped out
+ * @bc: the cgroup; the caller is in an RCU read side
+ *
+ * Return: in pages, or -1 where memory is not counted.
+ */
+long bc_memory_in_use(struct bc_cgroup *bc)
+{
+#ifdef CONFIG_MEMCG
+	struct cgroup_subsys_state *css = rcu_dereference(bc->css.cgroup->subsys[memory_cgrp_id]);
+	struct mem_cgroup *memcg;
+
+	if (!css || !(READ_ONCE(css->flags) & CSS_VISIBLE))
+		return -1;
+	memcg = mem_cgroup_from_css(css);
+	return memcg_page_state(memcg, NR_ANON_MAPPED) + memcg_page_state(memcg, NR_SHMEM) +
+	       page_counter_read(&memcg->swap);
+#else
+	return -1;
+#endif
+}
