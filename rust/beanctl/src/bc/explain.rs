@@ -20,7 +20,7 @@ pub struct Args {
 /// What the running kernel has.
 #[derive(Debug, Default)]
 struct Here {
-    /// Names that `bc` counts; nothing if no cgroup has it enabled.
+    /// Names that `bc` counts or guarantees; nothing if no cgroup has it enabled.
     counted: Option<Vec<String>>,
     memory: bool,
     pids: bool,
@@ -60,7 +60,15 @@ impl Here {
             for group in tree.below(&top)? {
                 let rows = rows::counted(&group)?;
                 if !rows.is_empty() {
-                    counted = Some(rows.into_iter().map(|row| row.resource).collect());
+                    let guarantees = group.read("bc.low")?.unwrap_or_default();
+                    let names = guarantees.lines().filter_map(|line| line.split(' ').next());
+                    let names = names.map(str::to_owned);
+                    counted = Some(
+                        rows.into_iter()
+                            .map(|row| row.resource)
+                            .chain(names)
+                            .collect(),
+                    );
                     break;
                 }
             }

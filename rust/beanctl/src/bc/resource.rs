@@ -172,27 +172,29 @@ pub static RESOURCES: [Resource; 21] = [
         name: "shmpages",
         source: Source::Bc,
         counts: "shared memory: tmpfs, System V segments, shared anonymous mappings",
-        refusal: "write() and shmget() fail with ENOSPC; a page that cannot be had is SIGBUS",
+        refusal: "mmap() and shmget() fail with ENOMEM, write() to tmpfs with ENOSPC; a page that \
+                  cannot be had is SIGBUS",
         payer: "the cgroup of the task that made the file or the segment",
         hint: "remove what lies in tmpfs and segments that nobody attaches: df -t tmpfs, ipcs -m",
     },
     Resource {
         name: "vmguarpages",
         source: Source::Bc,
-        counts: "a guarantee of private memory",
-        refusal: "it refuses nothing: private memory up to its barrier is granted also when the \
-                  machine is overcommitted",
+        counts: "a guarantee of private and shared memory, which bc.low has",
+        refusal: "it refuses nothing: what is asked for up to it is granted also when \
+                  vm.overcommit_memory=2 has nothing left to promise",
         payer: "nobody",
-        hint: "keep privvmpages at or above it",
+        hint: "keep the barrier of privvmpages at or above it; each cgroup above needs one as well",
     },
     Resource {
         name: "oomguarpages",
         source: Source::Bc,
-        counts: "a guarantee of memory and swap",
-        refusal: "it refuses nothing: when the machine is out of memory, who holds less than its \
-                  barrier is killed last; failcnt counts the processes that were killed",
+        counts: "a guarantee of memory and swap, which bc.low has",
+        refusal: "it refuses nothing: when the machine is out of memory, who uses no more than it is \
+                  killed last",
         payer: "the cgroup that memory charges",
-        hint: "the guarantees of all containers have to fit into the machine",
+        hint: "the guarantees of all containers have to fit into the machine, and each cgroup above \
+               needs one as well",
     },
     Resource {
         name: "physpages",

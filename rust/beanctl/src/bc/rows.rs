@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The rows of a cgroup: what `bc` counts in it, and what `memory` and `pids` do under the names of
-//! user beancounters, where they are enabled.
+//! The rows of a cgroup: what `bc` counts and guarantees in it, and what `memory` and `pids` count
+//! under the names of user beancounters, where they are enabled.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -38,8 +38,9 @@ impl Row {
         self.barrier.into_iter().chain(self.limit).min()
     }
 
-    /// How much of that is held, 1 for all; nothing if nothing is refused.
+    /// How much of that is held, 1 for all; nothing if nothing is refused, as by a guarantee.
     pub fn share(&self) -> Option<f64> {
+        self.failcnt?;
         match self.strict()?.number()? {
             // What is forbidden, as swap often is, and not there, is not close to its limit.
             0 if self.held == 0 => Some(0.0),
@@ -56,6 +57,7 @@ impl Row {
 /// A file cannot be read, or understood.
 pub fn read(group: &Group) -> Result<Vec<Row>> {
     let mut rows = counted(group)?;
+    rows.extend(guaranteed(group, &rows)?);
     if !rows.iter().any(|row| row.resource == "numproc") {
         rows.splice(0..0, processes(group)?);
     }
@@ -97,6 +99,73 @@ pub fn counted(group: &Group) -> Result<Vec<Row>> {
         .lines()
         .map(|line| row(line).ok_or_else(|| group.strange(FILE, line)));
     rows.collect()
+}
+
+/// The guarantees that were given: the barrier is what is guaranteed, and held what that is
+/// compared with.
+///
+/// # Errors
+///
+/// As above.
+pub fn guaranteed(group: &Group, counted: &[Row]) -> Result<Vec<Row>> {
+    let held = |name: &str| counted.iter().find(|row| row.resource == name);
+    let promised = ["privvmpages", "shmpages"].map(|name| held(name).map_or(0, |row| row.held));
+    let mut rows = Vec::new();
+    for (name, held) in [
+        ("vmguarpages", Some(promised.iter().sum())),
+        ("oomguarpages", in_use(group)?),
+    ] {
+        let Some(barrier) = guarantee(group, name)? else {
+            continue;
+        };
+        let (Some(held), true) = (held, barrier > Bound::At(0)) else {
+            continue;
+        };
+        rows.push(Row {
+            resource: name.to_owned(),
+            unit: Unit::of(name),
+            controller: "bc",
+            held,
+            maxheld: None,
+            barrier: Some(barrier),
+            limit: Some(Bound::Max),
+            failcnt: None,
+        });
+    }
+    Ok(rows)
+}
+
+/// A guarantee of `bc.low`; nothing where the kernel has none.
+///
+/// # Errors
+///
+/// As above.
+pub fn guarantee(group: &Group, name: &str) -> Result<Option<Bound>> {
+    const FILE: &str = "bc.low";
+    let Some(text) = group.read(FILE)? else {
+        return Ok(None);
+    };
+    let line = text
+        .lines()
+        .find(|line| line.split(' ').next() == Some(name));
+    let Some(line) = line else {
+        return Ok(None);
+    };
+    let value = line.split(' ').nth(1).and_then(Bound::parse);
+    value.map(Some).ok_or_else(|| group.strange(FILE, line))
+}
+
+/// What only swap or a kill sets free, and what was swapped out, in pages.
+fn in_use(group: &Group) -> Result<Option<u64>> {
+    if !group.file("memory.current").exists() {
+        return Ok(None);
+    }
+    let Some(text) = group.read("memory.stat")? else {
+        return Ok(None);
+    };
+    let bytes = |key| keyed::number(&text, key).unwrap_or(0);
+    let swapped = single(group, "memory.swap.current")?.unwrap_or(0);
+    Ok(Some(pages(bytes("anon") + bytes("shmem") + swapped)))
 }
 
 fn processes(group: &Group) -> Result<Option<Row>> {
@@ -253,6 +322,34 @@ mod tests {
         sample.remove("shop/bc.stat");
         let numproc = row(&sample, "shop", "numproc");
         assert_eq!((numproc.held, numproc.failcnt), (37, Some(4)));
+    }
+
+    #[test]
+    fn a_guarantee_that_was_given_has_a_row() {
+        let sample = Sample::new();
+        let stat = "privvmpages held=30 maxheld=40 barrier=max limit=max failcnt=0\n\
+                    shmpages held=5 maxheld=6 barrier=max limit=max failcnt=0\n";
+        sample.write("shop/bc.stat", stat);
+        sample.write("shop/bc.low", "vmguarpages 100\noomguarpages 0\n");
+        let given = row(&sample, "shop", "vmguarpages");
+        assert_eq!((given.held, given.barrier), (35, Some(Bound::At(100))));
+        assert_eq!((given.limit, given.share()), (Some(Bound::Max), None));
+        assert!(!names(&sample, "shop").contains(&"bc.oomguarpages".to_owned()));
+
+        sample.write("shop/bc.low", "vmguarpages 0\noomguarpages max\n");
+        let stat = format!("anon {}\nshmem {}\n", 3 * page(), page());
+        sample.write("shop/memory.stat", &stat);
+        sample.write("shop/memory.swap.current", &format!("{}\n", 2 * page()));
+        assert_eq!(row(&sample, "shop", "oomguarpages").held, 6);
+        // What it is compared with is not known where memory is not counted.
+        sample.write("idle/bc.low", "vmguarpages 0\noomguarpages 5\n");
+        assert_eq!(names(&sample, "idle"), ["bc.numproc", "bc.numfile"]);
+        sample.write("idle/bc.low", "vmguarpages many\n");
+        let error = read(&sample.group("idle")).unwrap_err().to_string();
+        assert!(
+            error.ends_with("`vmguarpages many` is not understood"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 //! `beanctl bc set`: changes barriers and limits, all that are named or none.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use anyhow::Result;
 use nix::errno::Errno;
 
 use super::order::{self, Change, Settings, Write};
-use super::resource::{self, Source};
+use super::resource::{self, Source, Unit};
 use super::rows::{self, Row};
 use super::tree::{Group, Tree};
 use super::value::{self, Bound};
@@ -66,15 +67,21 @@ pub fn run(tree: &Tree, args: &Args) -> Result<()> {
     if rows.is_empty() {
         return Err(tree.why_without(&group).into());
     }
+    let mut seen = BTreeSet::new();
     let mut changes: Vec<Change> = Vec::new();
+    let mut guarantees = Vec::new();
     for wish in &args.wishes {
-        if changes.iter().any(|done| done.resource == wish.resource) {
+        if !seen.insert(&wish.resource) {
             let what = format!("{} is there twice", wish.resource);
             return Err(Failure::new(Exit::Usage, what).into());
         }
-        changes.push(change(&group, &rows, wish)?);
+        match rows::guarantee(&group, &wish.resource)? {
+            Some(before) => guarantees.push(guarantee(wish, before)?),
+            None => changes.push(change(&group, &rows, wish)?),
+        }
     }
-    let writes = order::writes(&changes);
+    let mut writes = order::writes(&changes);
+    writes.extend(guarantees);
     if args.dry_run {
         return print(
             &writes
@@ -89,6 +96,22 @@ pub fn run(tree: &Tree, args: &Args) -> Result<()> {
         file.write_all(text.as_bytes())
     };
     apply(&group, &writes, write)
+}
+
+/// The write of a guarantee, which is a barrier alone.
+fn guarantee(wish: &Wish, before: Bound) -> Result<Write, Failure> {
+    let name = &wish.resource;
+    let usage = |what| Failure::new(Exit::Usage, format!("{name}: {what}"));
+    if ![wish.barrier.as_str(), "max"].contains(&wish.limit.as_str()) {
+        let what = "a guarantee has no limit".to_owned();
+        return Err(usage(what).fix(format!("{name}={}", wish.barrier)));
+    }
+    let after = value::parse(&wish.barrier, Unit::of(name)).map_err(usage)?;
+    Ok(Write {
+        file: "bc.low",
+        text: format!("{name} {after}\n"),
+        former: format!("{name} {before}\n"),
+    })
 }
 
 fn change(group: &Group, rows: &[Row], wish: &Wish) -> Result<Change, Failure> {
@@ -259,6 +282,21 @@ mod tests {
             let failure = changes(&sample, "shop", &["numproc=5", word]).unwrap_err();
             assert_eq!((failure.what.as_str(), failure.exit), (what, exit));
         }
+    }
+
+    #[test]
+    fn a_guarantee_is_a_barrier_alone() {
+        let of = |word: &str| guarantee(&word.parse().unwrap(), Bound::At(7));
+        let write = of("vmguarpages=4M").unwrap();
+        let pages = (4 << 20) / value::page();
+        assert_eq!(
+            (write.file, write.text),
+            ("bc.low", format!("vmguarpages {pages}\n"))
+        );
+        assert_eq!(write.former, "vmguarpages 7\n");
+        assert_eq!(of("oomguarpages=5:max").unwrap().text, "oomguarpages 5\n");
+        let failure = of("oomguarpages=5:6").unwrap_err();
+        assert_eq!(failure.what, "oomguarpages: a guarantee has no limit");
     }
 
     #[test]
