@@ -3,10 +3,12 @@
 
 XTASK := sh xtask/cargo.sh xtask
 
-.PHONY: help demo demo-ckpt test series bench modules modules_install
+.PHONY: help demo demo-memory demo-ckpt test series bench modules modules_install
 
 help:
 	@echo 'make demo       two containers side by side, one of them refused at its limits'
+	@echo 'make demo-memory'
+	@echo '                a program that is refused memory in one, and killed in the other'
 	@echo 'make demo-ckpt  programs that go on after the machine was booted again'
 	@echo 'make test       all tests, on the host and in booted kernels'
 	@echo 'make series     compose the mail-ready patch series'
@@ -18,8 +20,8 @@ help:
 demo test bench:
 	@$(XTASK) $@
 
-demo-ckpt:
-	@$(XTASK) demo ckpt
+demo-memory demo-ckpt:
+	@$(XTASK) demo $(@:demo-%=%)
 
 series:
 	@$(XTASK) series build

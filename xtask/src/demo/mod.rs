@@ -5,6 +5,7 @@
 
 mod bc;
 mod ckpt;
+mod memory;
 mod top;
 
 use std::path::PathBuf;
@@ -32,6 +33,8 @@ enum What {
     /// Two containers side by side, a bomb in one of them.
     #[default]
     Bc,
+    /// A program that wants too much memory: refused in one container, killed in the other.
+    Memory,
     /// Processes that go on after the machine was booted again.
     Ckpt,
     /// The screen of `beanctl bc top`.
@@ -51,6 +54,7 @@ pub fn run(args: &Args, base: &Base) -> Result<ExitCode> {
     setup::ensure()?;
     match args.what {
         What::Bc => bc::run(base),
+        What::Memory => memory::run(base),
         What::Ckpt => ckpt::run(base),
         What::Top => top::run(base, args.svg.as_deref()),
     }

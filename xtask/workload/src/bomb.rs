@@ -44,6 +44,38 @@ pub fn files(refusals: u32) -> Result<()> {
     Ok(())
 }
 
+/// Takes memory by the MiB and uses it, until it has `wanted` or is refused.
+///
+/// # Errors
+///
+/// It is refused for another reason than that there is too much.
+pub fn memory(wanted: u32) -> Result<()> {
+    const MIB: usize = 1 << 20;
+    let size = NonZeroUsize::new(MIB).unwrap_or(NonZeroUsize::MIN);
+    for got in 0..wanted {
+        // SAFETY: A new mapping, which nothing else knows.
+        let mapped = unsafe {
+            mmap_anonymous(
+                None,
+                size,
+                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+                MapFlags::MAP_PRIVATE,
+            )
+        };
+        match mapped {
+            // SAFETY: It is as large, can be written, and is never unmapped.
+            Ok(memory) => unsafe { memory.cast::<u8>().write_bytes(1, MIB) },
+            Err(Errno::ENOMEM) => {
+                println!("memory-bomb mib={got} errno=ENOMEM");
+                return Ok(());
+            }
+            Err(error) => bail!("mmap: {error}"),
+        }
+    }
+    println!("memory-bomb mib={wanted}");
+    Ok(())
+}
+
 /// Makes processes until `refusals` forks were refused.
 ///
 /// # Errors

@@ -75,6 +75,12 @@ enum Command {
         #[arg(long)]
         refusals: u32,
     },
+    /// Takes and uses memory, until it has all that it wants or gets no more.
+    MemoryBomb {
+        /// How much it wants.
+        #[arg(long)]
+        mib: u32,
+    },
     /// Runs a command on a terminal for some time, and prints what it has drawn.
     Terminal {
         /// How high the terminal is.
@@ -119,6 +125,7 @@ fn main() -> Result<ExitCode> {
         } => return container::run(&cgroup, enclosed, &command),
         Command::FileBomb { refusals } => bomb::files(refusals)?,
         Command::ForkBomb { refusals } => bomb::processes(refusals)?,
+        Command::MemoryBomb { mib } => bomb::memory(mib)?,
         Command::Terminal {
             rows,
             columns,

@@ -31,8 +31,7 @@ wait $quiet
 for name in quiet bomb; do
 	# The last of a container's files are closed in the background.
 	for try in 1 2 3 4 5 6 7 8 9 10; do
-		held=$(sed 's/.* held=//; s/ .*//' $root/demo/$name/bc.stat | tr '\n' ' ')
-		[ "$held" = '0 0 ' ] && break
+		grep -q ' held=[1-9]' $root/demo/$name/bc.stat || break
 		sleep 1
 	done
 	sed "s/^/stat $name /" $root/demo/$name/bc.stat
