@@ -10,6 +10,7 @@ use std::mem;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::LazyLock;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -198,6 +199,16 @@ impl Plan {
         })
     }
 
+    /// Which jobs run one after the other, by their numbers; what is in different lanes runs at once.
+    fn lanes(&self) -> Vec<Vec<usize>> {
+        let all = 0..self.jobs.len();
+        // These take as long as all others together, and share neither a kernel nor a source tree.
+        let of_ckpt = |at: &usize| self.jobs[*at].tier == Tier::Ckpt;
+        let (ckpt, others): (Vec<_>, Vec<_>) = all.partition(of_ckpt);
+        let lanes = [ckpt, others];
+        lanes.into_iter().filter(|lane| !lane.is_empty()).collect()
+    }
+
     /// What the results of a job are called.
     fn title(&self, job: &Job) -> String {
         match job.on {
@@ -252,23 +263,26 @@ impl Plan {
 pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
     let plan = Plan::new(args)?;
     let mut report = Report::default();
-    for job in &plan.jobs {
-        eprintln!("test: {}", plan.title(job));
-        let found = match job.on {
-            None => host(&plan).map(Vec::from_iter),
-            // What has to be fetched is only fetched for who wants it.
-            Some(_) if job.tier == Tier::Runtimes && !plan.named && !runtimes::present() => {
-                Ok(without_runtimes(&plan).into_iter().collect())
-            }
-            Some(arch) => in_guest(&plan, job, arch, base),
+    // Two guests at once leave no processor without work while one of them boots, waits or sleeps.
+    let lanes = plan.lanes();
+    let found: Vec<Vec<Run>> = thread::scope(|scope| {
+        let run = |lane: &Vec<usize>| {
+            let lane = lane.clone();
+            let plan = &plan;
+            scope.spawn(move || -> Vec<(usize, Vec<Run>)> {
+                let run = |at| (at, run_job(plan, &plan.jobs[at], base));
+                lane.into_iter().map(run).collect()
+            })
         };
-        let runs = found.unwrap_or_else(|error| vec![not_run(job.tier, &error)]);
-        if runs.is_empty() {
-            eprintln!("  nothing here is called so");
-        }
-        let named = runs.into_iter().map(|run| plan.named(job, base, run));
-        report.runs.extend(named);
-    }
+        let threads: Vec<_> = lanes.iter().map(run).collect();
+        let mut found: Vec<_> = threads
+            .into_iter()
+            .flat_map(|thread| thread.join().expect("a lane does not panic"))
+            .collect();
+        found.sort_by_key(|(at, _)| *at);
+        found.into_iter().map(|(_, runs)| runs).collect()
+    });
+    report.runs.extend(found.into_iter().flatten());
 
     if let (true, Some(filter)) = (report.runs.is_empty(), &plan.filter) {
         let what = format!("no test is called like `{filter}`");
@@ -290,6 +304,25 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
         eprintln!("reproduce: {command}");
     }
     Ok(report.exit().into())
+}
+
+/// Runs one job.
+fn run_job(plan: &Plan, job: &Job, base: &Base) -> Vec<Run> {
+    eprintln!("test: {}", plan.title(job));
+    let found = match job.on {
+        None => host(plan).map(Vec::from_iter),
+        // What has to be fetched is only fetched for who wants it.
+        Some(_) if job.tier == Tier::Runtimes && !plan.named && !runtimes::present() => {
+            Ok(without_runtimes(plan).into_iter().collect())
+        }
+        Some(arch) => in_guest(plan, job, arch, base),
+    };
+    let runs = found.unwrap_or_else(|error| vec![not_run(job.tier, &error)]);
+    if runs.is_empty() {
+        eprintln!("  {}: nothing here is called so", plan.title(job));
+    }
+    let named = runs.into_iter().map(|run| plan.named(job, base, run));
+    named.collect()
 }
 
 /// The result of a job that could not even start.
@@ -961,6 +994,15 @@ mod tests {
             assert_eq!(exit::of(&error), Exit::Usage, "{wrong:?}");
         }
         assert!(plan(&["--repeat", "0"]).is_err());
+    }
+
+    #[test]
+    fn what_takes_longest_runs_beside_the_others() {
+        let lanes = |words: &[&str]| plan(words).unwrap().lanes();
+        let all = lanes(&[]);
+        assert_eq!(all, [vec![5], vec![0, 1, 2, 3, 4]]);
+        assert_eq!(lanes(&["bc"]), [vec![0, 1]]);
+        assert_eq!(lanes(&["ckpt"]), [vec![0]]);
     }
 
     #[test]

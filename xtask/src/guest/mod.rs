@@ -22,7 +22,7 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::exit::{Exit, Failure, infrastructure};
 use crate::kernel::build::{self, Built};
@@ -694,8 +694,20 @@ fn pump(stream: impl Read + Send + 'static, which: Stream, sender: SyncSender<Ev
     });
 }
 
-/// The process group of the guest that runs, for the signal handler; 0 when there is none.
-static RUNNING: AtomicI32 = AtomicI32::new(0);
+/// The process groups of the guests that run, for the signal handler; 0 where there is none.
+static RUNNING: [AtomicI32; GUESTS] = [const { AtomicI32::new(0) }; GUESTS];
+
+/// How many guests may run at once.
+const GUESTS: usize = 4;
+
+/// Puts `new` where `old` is.
+fn replace_running(old: i32, new: i32) -> bool {
+    let replace = |slot: &AtomicI32| {
+        let order = Ordering::SeqCst;
+        slot.compare_exchange(old, new, order, order).is_ok()
+    };
+    RUNNING.iter().any(replace)
+}
 
 /// The process of a guest, which is the leader of a process group.
 struct Guest {
@@ -716,15 +728,19 @@ impl Guest {
         let child = command
             .spawn()
             .map_err(|error| cannot_start(command, &error))?;
-        RUNNING.store(child.id() as i32, Ordering::SeqCst);
+        let guest = Self {
+            child,
+            reaped: false,
+        };
+        ensure!(
+            replace_running(0, guest.child.id() as i32),
+            "{GUESTS} guests run already"
+        );
         for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGPIPE] {
             // SAFETY: The handler only calls functions that are safe in a signal handler.
             unsafe { libc::signal(signal, end_guest as *const () as libc::sighandler_t) };
         }
-        Ok(Self {
-            child,
-            reaped: false,
-        })
+        Ok(guest)
     }
 
     /// Sends an event when the process ends, and leaves it for [`Guest::kill`] to reap, so that its
@@ -753,7 +769,7 @@ impl Guest {
         unsafe { libc::kill(-(self.child.id() as libc::pid_t), libc::SIGKILL) };
         let status = self.child.wait();
         self.reaped = true;
-        RUNNING.store(0, Ordering::SeqCst);
+        replace_running(self.child.id() as i32, 0);
         Ok(status?)
     }
 }
@@ -766,14 +782,16 @@ impl Drop for Guest {
     }
 }
 
-/// Ends the guest, then the tool by the signal's usual effect.
+/// Ends the guests, then the tool by the signal's usual effect.
 extern "C" fn end_guest(signal: libc::c_int) {
-    let group = RUNNING.load(Ordering::SeqCst);
-    // SAFETY: All three calls are allowed in a signal handler; the group is that of a child that is
+    // SAFETY: All three calls are allowed in a signal handler; each group is that of a child that is
     // not reaped yet.
     unsafe {
-        if group > 0 {
-            libc::kill(-group, libc::SIGKILL);
+        for slot in &RUNNING {
+            let group = slot.load(Ordering::SeqCst);
+            if group > 0 {
+                libc::kill(-group, libc::SIGKILL);
+            }
         }
         libc::signal(signal, libc::SIG_DFL);
         libc::raise(signal);

@@ -18,6 +18,7 @@ use clap::ValueEnum;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::libc;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mlock, mmap_anonymous, munlock, munmap};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socket, sockopt};
@@ -64,6 +65,12 @@ pub enum Operation {
     PageFault,
     /// mlock() and munlock() of memory that is there.
     MlockMunlock,
+    /// brk() up and down.
+    Brk,
+    /// mmap() and munmap() of shared memory, and a byte written to each page.
+    SharedTouchMunmap,
+    /// memfd_create(), a write and close().
+    MemfdWriteClose,
 }
 
 /// How much memory is mapped, in pages.
@@ -82,23 +89,28 @@ const REST: Duration = Duration::from_millis(20);
 const ROUND: u32 = 100;
 
 impl Operation {
-    /// How many objects that the controller counts it makes and destroys.
+    /// How many objects that the controller counts it makes and destroys, or how often it asks for
+    /// pages that are counted.
     fn objects(self) -> u32 {
         match self {
-            Self::Getppid
-            | Self::UnixSendRecv
-            | Self::TcpSendRecv
-            | Self::MmapMunmap
-            | Self::MmapTouchMunmap
-            | Self::PageFault
-            | Self::MlockMunlock => 0,
+            Self::Getppid | Self::UnixSendRecv | Self::TcpSendRecv | Self::PageFault => 0,
             Self::OpenClose
-            | Self::ForkExitWait
             | Self::Flock
             | Self::FcntlLock
-            | Self::SigqueueWait => 1,
-            // A socket is a file as well, and so is a pseudoterminal.
-            Self::PipeClose | Self::SocketTcp | Self::SocketUnix | Self::PtyClose => 2,
+            | Self::SigqueueWait
+            | Self::MmapMunmap
+            | Self::MmapTouchMunmap
+            | Self::MlockMunlock
+            | Self::Brk => 1,
+            // A socket is a file as well, and so are a pseudoterminal and shared memory; a process
+            // has an address space.
+            Self::PipeClose
+            | Self::ForkExitWait
+            | Self::SocketTcp
+            | Self::SocketUnix
+            | Self::PtyClose
+            | Self::SharedTouchMunmap
+            | Self::MemfdWriteClose => 2,
             Self::ConnectAccept => 4,
         }
     }
@@ -220,11 +232,31 @@ impl Operation {
                 memory.touch_all();
                 Box::new(move || memory.lock_and_unlock())
             }
+            Self::Brk => Box::new(|| {
+                let step = PAGES * PAGE;
+                for step in [step as isize, -(step as isize)] {
+                    // SAFETY: What is added is not used before it is taken away, and there is one
+                    // thread.
+                    let before = unsafe { libc::sbrk(step) };
+                    ensure!(before.addr() != usize::MAX, "sbrk: {}", Errno::last());
+                }
+                Ok(())
+            }),
+            Self::SharedTouchMunmap => Box::new(|| {
+                Memory::shared(PAGES)?.touch_all();
+                Ok(())
+            }),
+            Self::MemfdWriteClose => Box::new(|| {
+                let file = memfd_create(c"bench", MFdFlags::empty())?;
+                let written = nix::unistd::write(&file, &[1; PAGES * PAGE])?;
+                ensure!(written == PAGES * PAGE, "wrote {written} bytes");
+                Ok(())
+            }),
         })
     }
 }
 
-/// Private anonymous memory, unmapped when it is dropped.
+/// Anonymous memory, unmapped when it is dropped.
 struct Memory {
     start: NonNull<c_void>,
     pages: usize,
@@ -232,9 +264,16 @@ struct Memory {
 
 impl Memory {
     fn of(pages: usize) -> Result<Self> {
+        Self::map(pages, MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE)
+    }
+
+    fn shared(pages: usize) -> Result<Self> {
+        Self::map(pages, MapFlags::MAP_SHARED)
+    }
+
+    fn map(pages: usize, flags: MapFlags) -> Result<Self> {
         let length = NonZero::new(pages * PAGE).context("no pages")?;
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
         // SAFETY: Without an address it takes the place of nothing.
         let start = unsafe { mmap_anonymous(None, length, access, flags)? };
         Ok(Self { start, pages })

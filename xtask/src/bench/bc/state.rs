@@ -109,8 +109,12 @@ container() {
 }
 limit() {
 	for resource in $(cut -d ' ' -f 1 $root/$1/bc.max); do
-		echo $resource 10000 >$root/$1/bc.high
-		echo $resource 11000 >$root/$1/bc.max
+		case $resource in
+		*pages) many=100 ;;
+		*) many=1 ;;
+		esac
+		echo $resource $((10000 * many)) >$root/$1/bc.high
+		echo $resource $((11000 * many)) >$root/$1/bc.max
 	done
 }
 enter() {
