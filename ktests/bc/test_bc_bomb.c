@@ -47,7 +47,7 @@ static struct {
 
 static const char * const resources[] = {
 	NUMFILE, NUMFLOCK, NUMIPTENT, NUMOTHERSOCK, NUMPROC, NUMPTY,
-	NUMSIGINFO, NUMTCPSOCK,
+	NUMSIGINFO, NUMTCPSOCK, LOCKEDPAGES, PRIVVMPAGES, SHMPAGES,
 };
 
 /* Made before there are containers, so that nobody pays for it. */
@@ -185,6 +185,61 @@ static void delete_tables(const pid_t *bombers, pid_t neighbour)
 	close(sock);
 }
 
+#define PAGE		4096
+
+/* Pages of its own for each that is locked. */
+static char lockable_pages[ALLOWED][PAGE] __aligned(PAGE);
+static int locked_pages;
+
+static int take_locked_page(void)
+{
+	if (mlock(lockable_pages[locked_pages % ALLOWED], PAGE))
+		return -1;
+	locked_pages++;
+	return 0;
+}
+
+static void unlock_pages(void)
+{
+	munlock(lockable_pages, sizeof(lockable_pages));
+	locked_pages = 0;
+}
+
+static void *mapped[NEEDED];
+static int nr_mapped;
+
+static int take_private_page(void)
+{
+	void *addr = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (addr == MAP_FAILED)
+		return -1;
+	if (nr_mapped < NEEDED)
+		mapped[nr_mapped++] = addr;
+	return 0;
+}
+
+static void unmap_pages(void)
+{
+	while (nr_mapped)
+		munmap(mapped[--nr_mapped], PAGE);
+}
+
+/* A file of a page; one without it is no use. */
+static int take_shared_page(void)
+{
+	int err, fd = memfd_create("bc_bomb", MFD_CLOEXEC);
+
+	if (fd >= 0 && write(fd, "", 1) != 1) {
+		err = errno;
+		close(fd);
+		errno = err;
+		return -1;
+	}
+	return keep(fd);
+}
+
 static pid_t children[NEEDED];
 static int nr_children;
 
@@ -254,6 +309,7 @@ static __noreturn void be_a_neighbour(int (*take)(void), void (*drop)(void))
 
 FIXTURE(bomb) {
 	char *top, *bomb, *neighbour;
+	long limit;
 	pid_t bombers[BOMBERS], neighbours;
 	long dying;
 };
@@ -263,6 +319,18 @@ FIXTURE_VARIANT(bomb) {
 	int err;
 	int (*take)(void);
 	void (*drop)(void);
+};
+
+FIXTURE_VARIANT_ADD(bomb, lockedpages) {
+	LOCKEDPAGES, ENOMEM, take_locked_page, unlock_pages,
+};
+
+FIXTURE_VARIANT_ADD(bomb, privvmpages) {
+	PRIVVMPAGES, ENOMEM, take_private_page, unmap_pages,
+};
+
+FIXTURE_VARIANT_ADD(bomb, shmpages) {
+	SHMPAGES, ENOSPC, take_shared_page, close_kept,
 };
 
 FIXTURE_VARIANT_ADD(bomb, numfile) {
@@ -368,6 +436,10 @@ FIXTURE_SETUP(bomb)
 	ASSERT_NE(NULL, self->bomb);
 	ASSERT_NE(NULL, self->neighbour);
 	ASSERT_EQ(0, bc_enable(self->top));
+	/* What they have already when they come in is not what is tested. */
+	if (!strcmp(variant->resource, PRIVVMPAGES))
+		return;
+	self->limit = LIMIT;
 	limit(self->bomb, variant->resource, LIMIT, _metadata);
 	limit(self->neighbour, variant->resource, ALLOWED, _metadata);
 }
@@ -440,10 +512,14 @@ TEST_F_TIMEOUT(bomb, neighbour_undisturbed, SECONDS)
 		ASSERT_LT(0, self->bombers[i]);
 	}
 	ASSERT_EQ(BOMBERS, wait_for(&told->inside, BOMBERS));
+	if (!self->limit) {
+		self->limit = bc_held(self->bomb, variant->resource) + LIMIT;
+		limit(self->bomb, variant->resource, self->limit, _metadata);
+	}
 	__atomic_store_n(&told->go, 1, __ATOMIC_SEQ_CST);
 	/* The bomb has gone off when the neighbour begins. */
 	ASSERT_LE(REFUSALS, wait_for(&told->refused, REFUSALS));
-	EXPECT_FALSE(unsettled(self->bomb, variant->resource, LIMIT));
+	EXPECT_FALSE(unsettled(self->bomb, variant->resource, self->limit));
 	self->neighbours = start(self->neighbour, variant->take,
 				 variant->drop, 0);
 	ASSERT_LT(0, self->neighbours);
@@ -456,8 +532,11 @@ TEST_F_TIMEOUT(bomb, neighbour_undisturbed, SECONDS)
 
 	/* All the while it was at its limit, and went on being refused. */
 	ASSERT_LE(2 * REFUSALS, wait_for(&told->refused, 2 * REFUSALS));
-	EXPECT_EQ(LIMIT, bc_held(self->bomb, variant->resource));
-	EXPECT_EQ(LIMIT, bc_peak(self->bomb, variant->resource));
+	EXPECT_EQ(self->limit, bc_held(self->bomb, variant->resource));
+	/* Before there was a limit, some was in stock. */
+	EXPECT_LE(self->limit, bc_peak(self->bomb, variant->resource));
+	if (self->limit == LIMIT)
+		EXPECT_EQ(LIMIT, bc_peak(self->bomb, variant->resource));
 	refused = count(&told->refused);
 	EXPECT_LE(refused, refusals(self->bomb, "bc.events.local",
 				    variant->resource, "max"));
