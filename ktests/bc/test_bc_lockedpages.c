@@ -23,7 +23,10 @@
 #define PRIVATE		(MAP_PRIVATE | MAP_ANONYMOUS)
 #define RW		(PROT_READ | PROT_WRITE)
 
-/* What is locked and unlocked page by page, oldest first. */
+/*
+ * What is locked and unlocked page by page, oldest first; every other one, so
+ * that they are mappings of their own.
+ */
 #define MOST		1024
 #define PAGE		4096
 static char pages[MOST][PAGE] __aligned(PAGE);
@@ -34,7 +37,7 @@ static long make(long nr, const char *text __maybe_unused)
 	long i;
 
 	for (i = 0; i < nr; i++) {
-		if (mlock(pages[end % MOST], PAGE))
+		if (mlock(pages[2 * end % MOST], PAGE))
 			break;
 		end++;
 	}
@@ -47,7 +50,7 @@ static long drop(long nr, const char *text __maybe_unused)
 	long i;
 
 	for (i = 0; i < nr && first < end; i++)
-		munlock(pages[first++ % MOST], PAGE);
+		munlock(pages[2 * first++ % MOST], PAGE);
 
 	return i;
 }

@@ -66,13 +66,21 @@ static long drop_all(long arg __maybe_unused, const char *text __maybe_unused)
 	return 0;
 }
 
-/* Each a page with a hole around it, so that they stay mappings of their own. */
+/* Each a page with a hole behind it, so that they are mappings of their own. */
 static long make(long nr, const char *text __maybe_unused)
 {
+	static char *area;
 	long i;
 
+	if (!area) {
+		area = mmap(NULL, 2 * MOST * page(), PROT_NONE,
+			    PRIVATE | MAP_NORESERVE, -1, 0);
+		if (area == MAP_FAILED)
+			return -1;
+	}
 	for (i = 0; i < nr && nr_kept < MOST; i++) {
-		if (keep(mmap(NULL, page(), RW, PRIVATE, -1, 0), 1))
+		if (keep(mmap(area + 2 * nr_kept * page(), page(), RW,
+			      PRIVATE | MAP_FIXED, -1, 0), 1))
 			break;
 	}
 

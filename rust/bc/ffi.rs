@@ -469,6 +469,23 @@ pub(crate) unsafe extern "C" fn bc_refill_pages(
     ))
 }
 
+/// Charges pages that were not in stock, and does not sleep.
+///
+/// # Safety
+///
+/// The caller keeps `cgroup`, which has a stock.
+#[export]
+pub(crate) unsafe extern "C" fn bc_grant_pages(
+    cgroup: *mut bindings::bc_cgroup,
+    resource: bindings::bc_resource,
+    nr: c_ulong,
+) -> c_int {
+    // SAFETY: By the safety requirements of this function.
+    let cgroup = unsafe { bc(cgroup) };
+    let resource = &RESOURCES[resource as usize];
+    errno(pages::grant(cgroup, resource, pages_of(nr)))
+}
+
 /// Moves the charge of pages from one cgroup to another; either may be null, for nobody.
 ///
 /// # Safety

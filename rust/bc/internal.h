@@ -97,6 +97,7 @@ int bc_charge_unstocked(struct bc_cgroup **owner, enum bc_resource res, struct t
 			enum bc_severity severity, bool final);
 int bc_charge_pages(struct bc_cgroup *bc, unsigned long res, unsigned long nr,
 		    enum bc_severity severity);
+int bc_charge_pages_nowait(struct bc_cgroup *bc, unsigned long res, unsigned long nr);
 void bc_uncharge_pages(struct bc_cgroup *bc, unsigned long res, unsigned long nr);
 
 /* mm.c */
@@ -131,6 +132,7 @@ int bc_grant(struct bc_cgroup *bc, enum bc_resource res, unsigned int nr,
 void bc_make_room(struct bc_cgroup *bc, enum bc_resource res);
 int bc_refill_pages(struct bc_cgroup *bc, enum bc_resource res, unsigned long nr,
 		    enum bc_severity severity);
+int bc_grant_pages(struct bc_cgroup *bc, enum bc_resource res, unsigned long nr);
 int bc_transfer_pages(struct bc_cgroup *from, struct bc_cgroup *to, enum bc_resource res,
 		      unsigned long nr, enum bc_severity severity);
 void bc_release(struct bc_cgroup *bc, enum bc_resource res, long nr);

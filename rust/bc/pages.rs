@@ -29,6 +29,20 @@ pub(crate) fn refill(
     Ok(())
 }
 
+/// Charges `nr` pages that were not in stock. Does not sleep: stock elsewhere may be what refuses them.
+///
+/// # Errors
+///
+/// The errno of the resource; the refusal was reported, and the stock is on its way back.
+pub(crate) fn grant(bc: &Bc, resource: &Resource, nr: i64) -> Result {
+    bc.charge(resource, nr, Severity::Strict)
+        .map_err(|refusal| {
+            refusal.report(bc, resource, nr);
+            refusal.at.head.stock_recall_later();
+            resource.errno
+        })
+}
+
 /// Moves the charge of `nr` pages from one cgroup, or from nobody, to another one, or to nobody.
 /// May sleep.
 ///

@@ -35,11 +35,13 @@ void __bc_uncharge_shmem(struct bc_cgroup *bc, unsigned long nr)
  * @bc: who pays for the inode
  * @nr: how many
  *
+ * Who locks a segment has a spinlock.
+ *
  * Return: 0, or the resource's errno.
  */
 int __bc_charge_shmem_lock(struct bc_cgroup *bc, unsigned long nr)
 {
-	return bc_charge_pages(bc, BC_LOCKEDPAGES, nr, BC_STRICT);
+	return bc_charge_pages_nowait(bc, BC_LOCKEDPAGES, nr);
 }
 
 /**

@@ -219,6 +219,20 @@ void __bc_uncharge_nr(struct bc_cgroup *bc, enum bc_resource res, unsigned int n
 }
 EXPORT_SYMBOL_GPL(__bc_uncharge_nr);
 
+/* Whether this CPU has so many pages in stock, which are the caller's then. */
+static __always_inline bool bc_stock_take_pages(struct bc_cgroup *bc, unsigned long res,
+						unsigned long nr)
+{
+	if (unlikely(nr > BC_STOCKED_PAGES))
+		return false;
+
+	guard(preempt)();
+	if (likely(this_cpu_sub_return(bc->stock->avail[res], (int)nr) >= 0))
+		return true;
+	this_cpu_add(bc->stock->avail[res], (int)nr);
+	return false;
+}
+
 /**
  * bc_charge_pages - charge pages
  * @bc: who pays; stays as long as it pays for any
@@ -233,13 +247,26 @@ EXPORT_SYMBOL_GPL(__bc_uncharge_nr);
 int bc_charge_pages(struct bc_cgroup *bc, unsigned long res, unsigned long nr,
 		    enum bc_severity severity)
 {
-	if (likely(nr <= BC_STOCKED_PAGES)) {
-		guard(preempt)();
-		if (likely(this_cpu_sub_return(bc->stock->avail[res], (int)nr) >= 0))
-			return 0;
-		this_cpu_add(bc->stock->avail[res], (int)nr);
-	}
+	if (likely(bc_stock_take_pages(bc, res, nr)))
+		return 0;
 	return bc_refill_pages(bc, res, nr, severity);
+}
+
+/**
+ * bc_charge_pages_nowait - bc_charge_pages() for who cannot sleep
+ * @bc: who pays
+ * @res: what is asked for
+ * @nr: how many
+ *
+ * Strict. May refuse early, by at most what CPUs have in stock, which it has sent back then.
+ *
+ * Return: 0, or the resource's errno when they were refused.
+ */
+int bc_charge_pages_nowait(struct bc_cgroup *bc, unsigned long res, unsigned long nr)
+{
+	if (likely(bc_stock_take_pages(bc, res, nr)))
+		return 0;
+	return bc_grant_pages(bc, res, nr);
 }
 
 /**

@@ -52,6 +52,11 @@ int bc_refill_pages(struct bc_cgroup *bc, enum bc_resource res, unsigned long nr
 	return bc_refill(bc, res);
 }
 
+int bc_grant_pages(struct bc_cgroup *bc, enum bc_resource res, unsigned long nr)
+{
+	return bc_refill(bc, res);
+}
+
 int bc_grant(struct bc_cgroup *bc, enum bc_resource res, unsigned int nr,
 	     enum bc_severity severity, bool final)
 {
