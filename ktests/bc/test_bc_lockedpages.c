@@ -224,6 +224,12 @@ cleanup:
 	return bc_remove(cgroup, ret);
 }
 
+static long lock_nothing(long arg __maybe_unused,
+			 const char *text __maybe_unused)
+{
+	return mlock(NULL, 0);
+}
+
 /* What is refused is not locked in part; each call has its own error. */
 static int test_lockedpages_refused(const char *root)
 {
@@ -236,7 +242,9 @@ static int test_lockedpages_refused(const char *root)
 	if (!agent || differs(bc_write(cgroup, "bc.high", "lockedpages 5"), 0))
 		goto cleanup;
 
-	if (differs(bc_call(agent, map, 6, NULL), 0) ||
+	if (differs(bc_call(agent, lock_nothing, 0, NULL), 0) ||
+	    differs(bc_peak(cgroup, LOCKEDPAGES), 0) ||
+	    differs(bc_call(agent, map, 6, NULL), 0) ||
 	    differs(bc_call(agent, split, 0, NULL), 0) ||
 	    differs(bc_call(agent, lock, 6, NULL), -1) ||
 	    differs(agent->err, ENOMEM) ||

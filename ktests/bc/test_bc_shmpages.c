@@ -215,6 +215,38 @@ static long remove_segment(long id, const char *text __maybe_unused)
 	return shmctl(id, IPC_RMID, NULL);
 }
 
+static long absurd_segment(long arg __maybe_unused,
+			   const char *text __maybe_unused)
+{
+	return shmget(IPC_PRIVATE, LONG_MAX, IPC_CREAT | 0600);
+}
+
+/* A size that nobody can have leaves no trace. */
+static int test_shmpages_absurd(const char *root)
+{
+	struct bc_agent *agent = NULL;
+	int ret = KSFT_FAIL;
+	char *cgroup;
+
+	cgroup = bc_cgroup(root, "bc_absurd");
+	agent = bc_agent(cgroup);
+	if (!agent || differs(bc_call(agent, share, 3, NULL), 0) ||
+	    differs(bc_call(agent, absurd_segment, 0, NULL), -1) ||
+	    unsettled(cgroup, SHMPAGES, 3) ||
+	    differs(bc_write(cgroup, "bc.max", "shmpages 5"), 0) ||
+	    differs(bc_call(agent, absurd_segment, 0, NULL), -1) ||
+	    unsettled(cgroup, SHMPAGES, 3) ||
+	    differs(bc_call(agent, share, 3, NULL), -1) ||
+	    differs(bc_call(agent, share, 2, NULL), 0))
+		goto cleanup;
+
+	ret = KSFT_PASS;
+
+cleanup:
+	bc_stop(agent);
+	return bc_remove(cgroup, ret);
+}
+
 /* What has a size is refused when it is made. */
 static int test_shmpages_refused(const char *root)
 {
@@ -369,6 +401,7 @@ static const struct bc_kind * const kinds[] = { &shmpages };
 
 #define T(x) { x, #x }
 static const struct bc_test tests[] = {
+	T(test_shmpages_absurd),
 	T(test_shmpages_owner),
 	T(test_shmpages_refused),
 	T(test_shmpages_steps),

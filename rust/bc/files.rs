@@ -118,8 +118,10 @@ pub(crate) fn set_low(bc: &Bc, text: &[u8]) -> Result {
 
     for (one, value) in guarantee::ALL.into_iter().zip(values) {
         let Some(value) = value else { continue };
+        // Before anybody can take it back, and not before nobody has it any more.
+        ffi::guarantees_count(c_int::from(value > 0));
         let before = bc.guarantees.set(one, value);
-        ffi::guarantees_count(c_int::from(value > 0) - c_int::from(before > 0));
+        ffi::guarantees_count(-c_int::from(before > 0));
     }
     Ok(())
 }

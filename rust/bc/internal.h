@@ -102,7 +102,7 @@ void bc_uncharge_pages(struct bc_cgroup *bc, unsigned long res, unsigned long nr
 
 /* mm.c */
 int bc_fork_mm(struct task_struct *task, struct bc_cgroup *bc);
-void bc_move_mm(struct task_struct *task, struct bc_cgroup *bc);
+void bc_move_mm(struct task_struct *task);
 
 /* guarantee.c */
 void bc_guarantees_count(int nr);

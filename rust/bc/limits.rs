@@ -46,11 +46,10 @@ impl Settings {
     /// What is held after a request for `nr` more than `held`, or the setting that refuses it.
     pub(crate) fn request(self, held: i64, nr: i64, severity: Severity) -> Result<i64, Setting> {
         let (bound, setting) = self.bound(severity);
-        let held = held.saturating_add(nr);
-        if held > bound {
-            Err(setting)
-        } else {
-            Ok(held)
+        // What no counter can hold, nobody has.
+        match held.checked_add(nr) {
+            Some(held) if held <= bound => Ok(held),
+            _ => Err(setting),
         }
     }
 
@@ -123,7 +122,10 @@ mod tests {
             none.request(UNLIMITED - 1, 1, Severity::Strict),
             Ok(UNLIMITED)
         );
-        assert_eq!(none.request(UNLIMITED, 1, Severity::Strict), Ok(UNLIMITED));
+        assert_eq!(
+            none.request(UNLIMITED, 1, Severity::Strict),
+            Err(Setting::Max)
+        );
         assert_eq!(none.headroom(5), UNLIMITED - 5);
     }
 

@@ -10,6 +10,7 @@
 #include <linux/mmap_lock.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/workqueue.h>
 
 #include "internal.h"
 
@@ -93,14 +94,47 @@ int bc_fork_mm(struct task_struct *task, struct bc_cgroup *bc)
 	return bc_rebind_mm(task->mm, bc, BC_STRICT);
 }
 
+/* Moves the charges of @mm to where its owner is; under mmap_lock, held for writing. */
+static void bc_follow_owner(struct mm_struct *mm)
+{
+	struct task_struct *owner;
+	struct bc_cgroup *bc;
+
+	scoped_guard(rcu) {
+		owner = rcu_dereference(mm->owner);
+		if (!owner)
+			return;
+		do {
+			bc = css_bc(task_css_check(owner, bc_cgrp_id, true));
+		} while (!css_tryget(&bc->css));
+	}
+	bc_rebind_mm(mm, bc, BC_FORCED);
+	css_put(&bc->css);
+}
+
+/**
+ * bc_move_mm_work - bc_move_mm() when the lock is there
+ * @work: that of the address space
+ */
+void bc_move_mm_work(struct work_struct *work)
+{
+	struct mm_struct *mm = container_of(work, struct mm_struct, bc_work);
+
+	mmap_write_lock(mm);
+	bc_follow_owner(mm);
+	mmap_write_unlock(mm);
+	mmput(mm);
+}
+
 /**
  * bc_move_mm - move the address space of a task that was moved
  * @task: the task
- * @bc: where it is now
  *
- * Nothing is refused: policy does not stand in the way of organisation.
+ * Nothing is refused: policy does not stand in the way of organisation. Whoever has the address
+ * space locked does not, either: all migrations of the machine would wait for him, so that it is
+ * moved later then.
  */
-void bc_move_mm(struct task_struct *task, struct bc_cgroup *bc)
+void bc_move_mm(struct task_struct *task)
 {
 	struct mm_struct *mm = get_task_mm(task);
 	struct task_struct *owner;
@@ -114,12 +148,14 @@ void bc_move_mm(struct task_struct *task, struct bc_cgroup *bc)
 		owner = rcu_dereference(mm->owner);
 		owned = owner && same_thread_group(owner, task);
 	}
-	if (owned && READ_ONCE(mm->bc) != bc_payer(bc)) {
-		mmap_write_lock(mm);
-		bc_rebind_mm(mm, bc, BC_FORCED);
+	if (owned && mmap_write_trylock(mm)) {
+		bc_follow_owner(mm);
 		mmap_write_unlock(mm);
+	} else if (owned && queue_work(system_dfl_wq, &mm->bc_work)) {
+		/* The work item has the reference. */
+		return;
 	}
-	mmput(mm);
+	mmput_async(mm);
 }
 
 /**
@@ -136,9 +172,7 @@ void __bc_exec_mm(struct mm_struct *mm)
 	if (READ_ONCE(mm->bc) != bc_payer(bc)) {
 		mmap_write_lock(mm);
 		/* Perhaps it was moved once more, by who took the lock first. */
-		css_put(&bc->css);
-		bc = css_bc(task_get_css(current, bc_cgrp_id));
-		bc_rebind_mm(mm, bc, BC_FORCED);
+		bc_follow_owner(mm);
 		mmap_write_unlock(mm);
 	}
 	css_put(&bc->css);

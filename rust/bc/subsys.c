@@ -50,7 +50,7 @@ static void bc_attach(struct cgroup_taskset *tset)
 	struct task_struct *task;
 
 	cgroup_taskset_for_each(task, dst, tset)
-		bc_move_mm(task, css_bc(dst));
+		bc_move_mm(task);
 }
 
 static int bc_can_fork(struct task_struct *task, struct css_set *cset)

@@ -19,6 +19,17 @@
 
 #include "internal.h"
 
+/* What a mapping that is moved has been charged. */
+struct bc_hold {
+#ifdef CONFIG_CGROUP_BC
+	struct bc_cgroup *bc;
+	struct bc_pages private;
+	unsigned long locked;
+	/* The old and the new mapping have both been charged in full. */
+	bool paid_twice;
+#endif
+};
+
 static inline struct bc_pages bc_no_pages(void)
 {
 	return (struct bc_pages){};
@@ -43,12 +54,6 @@ static inline void bc_uncharge_private(struct mm_struct *mm, struct bc_pages pag
 	mm->private_vm -= pages.nr;
 	if (unlikely(mm->bc))
 		__bc_uncharge_private(mm, pages.nr);
-}
-
-/* The new address space of a child has what its parent's has. */
-static inline int bc_fork_private(struct mm_struct *mm, struct mm_struct *oldmm)
-{
-	return bc_charge_private(mm, oldmm->private_vm, BC_STRICT);
 }
 
 static inline void bc_set_private(vma_flags_t *flags)
@@ -138,12 +143,6 @@ static inline void bc_uncharge_cleared(struct mm_struct *mm, const vma_flags_t *
 		bc_uncharge_flags(mm, before, nr);
 }
 
-/* What must not fail: the pages are there. */
-static inline void bc_recharge_private(struct mm_struct *mm, struct bc_pages pages)
-{
-	bc_charge_private(mm, pages.nr, BC_FORCED);
-}
-
 /* Whether somebody pays for what is locked: mm->locked_vm says how much it is. */
 static inline bool bc_pays(const struct mm_struct *mm)
 {
@@ -182,10 +181,37 @@ static inline void bc_settle_locked(struct mm_struct *mm, unsigned long paid)
 	bc_uncharge_locked(mm, paid - mm->locked_vm);
 }
 
-/* What must not fail: the pages are locked. */
-static inline void bc_recharge_locked(struct mm_struct *mm, unsigned long nr)
+/*
+ * The source of a mapping of @nr pages that was moved is about to be unmapped, or, when that failed,
+ * the new one. Nothing is given back meanwhile: nobody else may have what is only moved.
+ */
+static inline struct bc_hold bc_hold_moved(struct vm_area_struct *vma, unsigned long nr, bool private)
 {
-	bc_charge_locked(mm, nr, BC_FORCED);
+	struct bc_hold hold = {
+		.bc = vma->vm_mm->bc,
+		.private = bc_private_pages(vma, nr),
+		.paid_twice = !private,
+		.locked = vma_test(vma, VMA_LOCKED_BIT) ? nr : 0,
+	};
+
+	vma->vm_mm->bc = NULL;
+	return hold;
+}
+
+static inline void bc_release_moved(struct mm_struct *mm, struct bc_hold hold, bool unmapped)
+{
+	mm->bc = hold.bc;
+	if (unmapped) {
+		/* What is private was given back without who pays: that is for both, or for one. */
+		mm->private_vm += hold.private.nr;
+		if (hold.paid_twice)
+			bc_uncharge_private(mm, hold.private);
+		return;
+	}
+	/* Both are there. */
+	if (!hold.paid_twice)
+		bc_charge_private(mm, hold.private.nr, BC_FORCED);
+	bc_charge_locked(mm, hold.locked, BC_FORCED);
 }
 
 #else /* !CONFIG_CGROUP_BC */
@@ -212,14 +238,8 @@ static inline int bc_charge_locking(struct mm_struct *mm, const vma_flags_t *fla
 static inline void bc_uncharge_locking(struct mm_struct *mm, const vma_flags_t *flags,
 				       unsigned long nr) { }
 static inline void bc_settle_locked(struct mm_struct *mm, unsigned long paid) { }
-static inline void bc_recharge_locked(struct mm_struct *mm, unsigned long nr) { }
 
 static inline void bc_uncharge_private(struct mm_struct *mm, struct bc_pages pages) { }
-
-static inline int bc_fork_private(struct mm_struct *mm, struct mm_struct *oldmm)
-{
-	return 0;
-}
 
 static inline void bc_set_private(vma_flags_t *flags) { }
 
@@ -258,7 +278,13 @@ static inline int bc_charge_writable(struct mm_struct *mm, const vma_flags_t *be
 static inline void bc_drop_unwritten(const struct vm_area_struct *vma, vma_flags_t *after) { }
 static inline void bc_uncharge_cleared(struct mm_struct *mm, const vma_flags_t *before,
 				       const vma_flags_t *after, unsigned long nr) { }
-static inline void bc_recharge_private(struct mm_struct *mm, struct bc_pages pages) { }
+
+static inline struct bc_hold bc_hold_moved(struct vm_area_struct *vma, unsigned long nr, bool private)
+{
+	return (struct bc_hold){};
+}
+
+static inline void bc_release_moved(struct mm_struct *mm, struct bc_hold hold, bool unmapped) { }
 
 #endif /* CONFIG_CGROUP_BC */
 

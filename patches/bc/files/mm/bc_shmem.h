@@ -39,10 +39,9 @@ static inline bool bc_pays_by_size(const struct shmem_inode_info *info)
 
 static inline unsigned long bc_shmem_pages(loff_t size)
 {
-	return PAGE_ALIGN(size) >> PAGE_SHIFT;
+	return ((u64)size + PAGE_SIZE - 1) >> PAGE_SHIFT;
 }
 
-/* Who comes @again after a refusal has not been refused yet. */
 static inline int bc_charge_shmem_pages(struct shmem_inode_info *info, unsigned long nr, bool again)
 {
 	return bc_pays_by_page(info) ?
@@ -55,29 +54,45 @@ static inline void bc_uncharge_shmem_pages(struct shmem_inode_info *info, unsign
 		__bc_uncharge_shmem(info->bc, nr);
 }
 
-/* The size changes; nothing is refused to what shrinks. */
-static inline int bc_charge_shmem_size(struct shmem_inode_info *info, loff_t from, loff_t to)
+/*
+ * The size is going to be another one; nothing is refused to what shrinks. What was charged is
+ * remembered, as there are ways to a size that do not come by here.
+ */
+static inline int bc_charge_shmem_size(struct shmem_inode_info *info, loff_t size)
 {
-	unsigned long before = bc_shmem_pages(from), after = bc_shmem_pages(to);
+	unsigned long nr = bc_shmem_pages(size);
+	int err;
 
 	if (!bc_pays_by_size(info))
 		return 0;
-	if (after > before)
-		return __bc_charge_shmem(info->bc, after - before, BC_STRICT);
-	__bc_uncharge_shmem(info->bc, before - after);
+	if (nr > info->bc_pages) {
+		err = __bc_charge_shmem(info->bc, nr - info->bc_pages, BC_STRICT);
+		if (err)
+			return err;
+	} else {
+		__bc_uncharge_shmem(info->bc, info->bc_pages - nr);
+	}
+	info->bc_pages = nr;
 	return 0;
 }
 
 /* SHM_LOCK */
 static inline int bc_charge_shmem_lock(struct shmem_inode_info *info, loff_t size)
 {
-	return unlikely(info->bc) ? __bc_charge_shmem_lock(info->bc, bc_shmem_pages(size)) : 0;
+	unsigned long nr = bc_shmem_pages(size);
+	int err = 0;
+
+	if (unlikely(info->bc))
+		err = __bc_charge_shmem_lock(info->bc, nr);
+	if (!err)
+		info->bc_locked = nr;
+	return err;
 }
 
-static inline void bc_uncharge_shmem_lock(struct shmem_inode_info *info, loff_t size)
+static inline void bc_uncharge_shmem_lock(struct shmem_inode_info *info)
 {
 	if (unlikely(info->bc))
-		__bc_uncharge_shmem_lock(info->bc, bc_shmem_pages(size));
+		__bc_uncharge_shmem_lock(info->bc, info->bc_locked);
 }
 
 #else /* !CONFIG_CGROUP_BC */
@@ -92,7 +107,7 @@ static inline int bc_charge_shmem_pages(struct shmem_inode_info *info, unsigned 
 
 static inline void bc_uncharge_shmem_pages(struct shmem_inode_info *info, unsigned long nr) { }
 
-static inline int bc_charge_shmem_size(struct shmem_inode_info *info, loff_t from, loff_t to)
+static inline int bc_charge_shmem_size(struct shmem_inode_info *info, loff_t size)
 {
 	return 0;
 }
@@ -102,7 +117,7 @@ static inline int bc_charge_shmem_lock(struct shmem_inode_info *info, loff_t siz
 	return 0;
 }
 
-static inline void bc_uncharge_shmem_lock(struct shmem_inode_info *info, loff_t size) { }
+static inline void bc_uncharge_shmem_lock(struct shmem_inode_info *info) { }
 
 #endif /* CONFIG_CGROUP_BC */
 

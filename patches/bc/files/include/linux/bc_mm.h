@@ -10,9 +10,11 @@
 
 #include <linux/bc.h>
 #include <linux/mm_types.h>
+#include <linux/workqueue.h>
 
 #ifdef CONFIG_CGROUP_BC
 
+void bc_move_mm_work(struct work_struct *work);
 void __bc_init_mm(struct mm_struct *mm);
 void __bc_exec_mm(struct mm_struct *mm);
 void __bc_exit_mm(struct mm_struct *mm);
@@ -48,6 +50,7 @@ static inline void bc_init_mm(struct mm_struct *mm)
 {
 	mm->bc = NULL;
 	mm->private_vm = 0;
+	INIT_WORK(&mm->bc_work, bc_move_mm_work);
 	if (static_branch_unlikely(&bc_enabled_key.key))
 		__bc_init_mm(mm);
 }
