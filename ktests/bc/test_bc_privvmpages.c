@@ -577,7 +577,7 @@ static int test_privvmpages_fork(const char *root)
 		goto cleanup;
 
 	/* There is none where it would not fit. */
-	if (differs(set_above(cgroup, "bc.high", held), 0) ||
+	if (differs(set_above(cgroup, "bc.high", held - 1), 0) ||
 	    differs(bc_call(agent, fork_one, 0, NULL), -1) ||
 	    differs(agent->err, ENOMEM) ||
 	    unsettled(cgroup, PRIVVMPAGES, held + 20) ||

@@ -94,7 +94,10 @@ int bc_fork_mm(struct task_struct *task, struct bc_cgroup *bc)
 	return bc_rebind_mm(task->mm, bc, BC_STRICT);
 }
 
-/* Moves the charges of @mm to where its owner is; under mmap_lock, held for writing. */
+/*
+ * Moves the charges of @mm to where its owner is. Nobody changes them meanwhile, and nobody else does
+ * this.
+ */
 static void bc_follow_owner(struct mm_struct *mm)
 {
 	struct task_struct *owner;
@@ -148,9 +151,10 @@ void bc_move_mm(struct task_struct *task)
 		owner = rcu_dereference(mm->owner);
 		owned = owner && same_thread_group(owner, task);
 	}
-	if (owned && mmap_write_trylock(mm)) {
+	/* Who charges has it for writing, and there is one migration at a time. */
+	if (owned && mmap_read_trylock(mm)) {
 		bc_follow_owner(mm);
-		mmap_write_unlock(mm);
+		mmap_read_unlock(mm);
 	} else if (owned && queue_work(system_dfl_wq, &mm->bc_work)) {
 		/* The work item has the reference. */
 		return;

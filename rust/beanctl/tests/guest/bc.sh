@@ -128,6 +128,11 @@ test_set_writes_both_files() {
 	said "$box/bc.high" 'numfile max'
 	said "$box/bc.max" 'numfile max'
 	said "$box/bc.max" 'numproc 50'
+	expect 0 beanctl set "$box" vmguarpages=4M privvmpages=1G
+	said "$box/bc.low" "vmguarpages $((4 << 20 >> 12))"
+	said "$box/bc.high" "privvmpages $((1 << 30 >> 12))"
+	expect 0 beanctl show "$box"
+	said out 'vmguarpages'
 }
 
 test_set_of_what_is_wrong() {
@@ -233,7 +238,7 @@ test_explain_knows_the_kernel() {
 	mkdir "$box"
 	expect 0 beanctl explain
 	awk '$3 == "bc" { print $1 }' out | sort >explained
-	awk '{ print $1 }' "$box/bc.current" | sort >counted
+	awk '{ print $1 }' "$box/bc.current" "$box/bc.low" | sort >counted
 	diff explained counted
 	expect 0 beanctl explain numfile
 	said out 'the controller `bc'
