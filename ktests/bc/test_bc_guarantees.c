@@ -96,7 +96,7 @@ static void restore(void)
 }
 
 /* A line of /proc/meminfo, in KiB. */
-static long meminfo(const char *name)
+static long kib_of(const char *name)
 {
 	char buf[4096], *line;
 
@@ -128,7 +128,7 @@ static bool overcommit(long pages)
 	char text[32];
 
 	snprintf(text, sizeof(text), "%ld",
-		 meminfo("Committed_AS:") + pages * page() / 1024);
+		 kib_of("Committed_AS:") + pages * page() / 1024);
 	return !bc_write_path("/proc/sys/vm/overcommit_kbytes", text) &&
 	       !bc_write_path("/proc/sys/vm/overcommit_memory", "2");
 }
@@ -244,7 +244,7 @@ static int last_one(const char *root, bool guaranteed)
 	other = bc_cgroup(root, "bc_small");
 	large = bc_agent(one);
 	small = bc_agent(other);
-	pages = meminfo("MemAvailable:") * 1024 / page();
+	pages = kib_of("MemAvailable:") * 1024 / page();
 	if (!large || !small || unmet(pages > 0))
 		goto cleanup;
 
@@ -269,7 +269,7 @@ static int test_guarantees_oom(const char *root)
 {
 	int ret;
 
-	if (meminfo("SwapTotal:") > 0)
+	if (kib_of("SwapTotal:") > 0)
 		return bc_skip("there is swap");
 	if (cg_write(root, "cgroup.subtree_control", "+memory"))
 		return bc_skip("memory is not counted");

@@ -151,8 +151,8 @@ impl Head {
         unsafe { bindings::bc_stock_sum(self.as_ptr(), resource.index as u32) as i64 }
     }
 
-    /// What is in use of memory that only swap or a kill can set free, in pages; nothing where memory
-    /// is not counted.
+    /// What is in use of memory that only swap or a kill can set free, in pages; nothing where
+    /// memory is not counted.
     pub(crate) fn memory_in_use(&self) -> Option<i64> {
         // SAFETY: The css stays for `&self`, and the only caller is in an RCU read side.
         let used = unsafe { bindings::bc_memory_in_use(self.as_ptr()) };

@@ -3,8 +3,8 @@
 //! Guarantees: what a container may rely on, in pages. They count nothing themselves, and refuse
 //! nothing.
 //!
-//! A guarantee holds as long as the cgroup holds no more than that, and so at every level above: what
-//! the levels above do not have they cannot give.
+//! A guarantee holds as long as the cgroup holds no more than that, and so at every level above:
+//! what the levels above do not have they cannot give.
 
 use crate::{
     cgroup::Bc,

@@ -95,8 +95,8 @@ int bc_fork_mm(struct task_struct *task, struct bc_cgroup *bc)
 }
 
 /*
- * Moves the charges of @mm to where its owner is. Nobody changes them meanwhile, and nobody else does
- * this.
+ * Moves the charges of @mm to where its owner is. Nobody changes them meanwhile, and nobody else
+ * does this.
  */
 static void bc_follow_owner(struct mm_struct *mm)
 {

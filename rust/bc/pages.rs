@@ -29,7 +29,8 @@ pub(crate) fn refill(
     Ok(())
 }
 
-/// Charges `nr` pages that were not in stock. Does not sleep: stock elsewhere may be what refuses them.
+/// Charges `nr` pages that were not in stock. Does not sleep: stock elsewhere may be what refuses
+/// them.
 ///
 /// # Errors
 ///

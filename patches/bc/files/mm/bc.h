@@ -182,10 +182,11 @@ static inline void bc_settle_locked(struct mm_struct *mm, unsigned long paid)
 }
 
 /*
- * The source of a mapping of @nr pages that was moved is about to be unmapped, or, when that failed,
- * the new one. Nothing is given back meanwhile: nobody else may have what is only moved.
+ * The source of a mapping of @nr pages that was moved is about to be unmapped, or, when that
+ * failed, the new one. Nothing is given back meanwhile: nobody else may have what is only moved.
  */
-static inline struct bc_hold bc_hold_moved(struct vm_area_struct *vma, unsigned long nr, bool private)
+static inline struct bc_hold bc_hold_moved(struct vm_area_struct *vma, unsigned long nr,
+					   bool private)
 {
 	struct bc_hold hold = {
 		.bc = vma->vm_mm->bc,
@@ -279,7 +280,8 @@ static inline void bc_drop_unwritten(const struct vm_area_struct *vma, vma_flags
 static inline void bc_uncharge_cleared(struct mm_struct *mm, const vma_flags_t *before,
 				       const vma_flags_t *after, unsigned long nr) { }
 
-static inline struct bc_hold bc_hold_moved(struct vm_area_struct *vma, unsigned long nr, bool private)
+static inline struct bc_hold bc_hold_moved(struct vm_area_struct *vma, unsigned long nr,
+					   bool private)
 {
 	return (struct bc_hold){};
 }
