@@ -676,6 +676,39 @@ cleanup:
 	return bc_remove(cgroup, result);
 }
 
+int bc_std_steps(const char *root, const char *resource,
+		 const struct bc_step *steps, size_t nr)
+{
+	struct bc_agent *agent = NULL;
+	int result = KSFT_FAIL;
+	char *cgroup;
+	long held;
+	size_t i;
+
+	cgroup = bc_cgroup(root, "bc_steps");
+	agent = bc_agent(cgroup);
+	if (!agent)
+		goto cleanup;
+
+	held = bc_held(cgroup, resource);
+	for (i = 0; i < nr; i++) {
+		held += steps[i].adds;
+		if (differs(bc_call(agent, steps[i].fn, steps[i].arg, NULL), 0) ||
+		    (steps[i].later ? unsettled(cgroup, resource, held) :
+		     differs(bc_held(cgroup, resource), held))) {
+			ksft_print_msg("at step %zu, %s: %s\n", i,
+				       steps[i].name, strerror(agent->err));
+			goto cleanup;
+		}
+	}
+
+	result = KSFT_PASS;
+
+cleanup:
+	bc_stop(agent);
+	return bc_remove(cgroup, result);
+}
+
 static const struct {
 	const char *name;
 	int (*fn)(const char *root, const struct bc_kind *kind);

@@ -37,4 +37,18 @@ int bc_std_main(const struct bc_kind * const kinds[], size_t nr_kinds,
 /* One of them, for what else is charged. */
 int bc_std_faults(const char *root, const struct bc_kind *kind);
 
+/* What an agent does, and what that adds to what its container holds. */
+struct bc_step {
+	const char *name;
+	bc_fn fn;
+	long arg;
+	long adds;
+	/* What is given back is seen some time later. */
+	bool later;
+};
+
+/* A test: all of them, by one agent. */
+int bc_std_steps(const char *root, const char *resource,
+		 const struct bc_step *steps, size_t nr);
+
 #endif /* _SELFTESTS_BC_STANDARD_H */

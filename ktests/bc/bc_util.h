@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #define NUMFILE		"numfile"
 #define NUMFLOCK	"numflock"
@@ -22,6 +23,12 @@
 #ifndef __aligned
 #define __aligned(x) __attribute__((__aligned__(x)))
 #endif
+
+/* Bytes */
+static inline long bc_page(void)
+{
+	return sysconf(_SC_PAGESIZE);
+}
 
 /* What bc_value() makes of the token "max", and of a value that is not there. */
 #define BC_MAX	LONG_MAX

@@ -22,11 +22,6 @@
 #define VMGUARPAGES	"vmguarpages"
 #define OOMGUARPAGES	"oomguarpages"
 
-static long page(void)
-{
-	return sysconf(_SC_PAGESIZE);
-}
-
 static int set(const char *cgroup, const char *name, long pages)
 {
 	char text[64];
@@ -108,7 +103,7 @@ static long kib_of(const char *name)
 
 static long map(long pages, const char *text __maybe_unused)
 {
-	void *addr = mmap(NULL, pages * page(), RW,
+	void *addr = mmap(NULL, pages * bc_page(), RW,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	return -(addr == MAP_FAILED);
@@ -116,7 +111,7 @@ static long map(long pages, const char *text __maybe_unused)
 
 static long share(long pages, const char *text __maybe_unused)
 {
-	void *addr = mmap(NULL, pages * page(), RW,
+	void *addr = mmap(NULL, pages * bc_page(), RW,
 			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	return -(addr == MAP_FAILED);
@@ -128,7 +123,7 @@ static bool overcommit(long pages)
 	char text[32];
 
 	snprintf(text, sizeof(text), "%ld",
-		 kib_of("Committed_AS:") + pages * page() / 1024);
+		 kib_of("Committed_AS:") + pages * bc_page() / 1024);
 	return !bc_write_path("/proc/sys/vm/overcommit_kbytes", text) &&
 	       !bc_write_path("/proc/sys/vm/overcommit_memory", "2");
 }
@@ -201,12 +196,12 @@ static long eat(long pages, const char *text __maybe_unused)
 		return -1;
 	eater = fork();
 	if (!eater) {
-		char *addr = mmap(NULL, pages * page(), RW,
+		char *addr = mmap(NULL, pages * bc_page(), RW,
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
 				  -1, 0);
 
 		for (i = 0; addr != MAP_FAILED && i < pages; i++)
-			addr[i * page()] = i + 1;
+			addr[i * bc_page()] = i + 1;
 		if (write(up[1], "", 1) != 1)
 			_exit(EXIT_FAILURE);
 		while (true)
@@ -244,7 +239,7 @@ static int last_one(const char *root, bool guaranteed)
 	other = bc_cgroup(root, "bc_small");
 	large = bc_agent(one);
 	small = bc_agent(other);
-	pages = kib_of("MemAvailable:") * 1024 / page();
+	pages = kib_of("MemAvailable:") * 1024 / bc_page();
 	if (!large || !small || unmet(pages > 0))
 		goto cleanup;
 

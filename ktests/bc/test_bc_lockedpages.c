@@ -64,17 +64,12 @@ static const struct bc_kind lockedpages = {
 	.moves = true,
 };
 
-static long page(void)
-{
-	return sysconf(_SC_PAGESIZE);
-}
-
 static char *area;
 static long area_pages;
 
 static long map_with(long nr, int flags)
 {
-	void *addr = mmap(NULL, nr * page(), RW, PRIVATE | flags, -1, 0);
+	void *addr = mmap(NULL, nr * bc_page(), RW, PRIVATE | flags, -1, 0);
 
 	if (addr == MAP_FAILED)
 		return -1;
@@ -95,38 +90,38 @@ static long map_locked(long nr, const char *text __maybe_unused)
 
 static long unmap(long arg __maybe_unused, const char *text __maybe_unused)
 {
-	return munmap(area, area_pages * page());
+	return munmap(area, area_pages * bc_page());
 }
 
 static long unmap_some(long nr, const char *text __maybe_unused)
 {
-	return munmap(area + page(), nr * page());
+	return munmap(area + bc_page(), nr * bc_page());
 }
 
 static long lock(long nr, const char *text __maybe_unused)
 {
-	return mlock(area, nr * page());
+	return mlock(area, nr * bc_page());
 }
 
 static long lock_on_fault(long nr, const char *text __maybe_unused)
 {
-	return mlock2(area, nr * page(), MLOCK_ONFAULT);
+	return mlock2(area, nr * bc_page(), MLOCK_ONFAULT);
 }
 
 static long unlock(long nr, const char *text __maybe_unused)
 {
-	return munlock(area, nr * page());
+	return munlock(area, nr * bc_page());
 }
 
 /* The second page is read-only: there are three mappings then. */
 static long split(long arg __maybe_unused, const char *text __maybe_unused)
 {
-	return mprotect(area + page(), page(), PROT_READ);
+	return mprotect(area + bc_page(), bc_page(), PROT_READ);
 }
 
 static long resize(long nr, const char *text __maybe_unused)
 {
-	void *addr = mremap(area, area_pages * page(), nr * page(),
+	void *addr = mremap(area, area_pages * bc_page(), nr * bc_page(),
 			    MREMAP_MAYMOVE);
 
 	if (addr == MAP_FAILED)
@@ -138,11 +133,11 @@ static long resize(long nr, const char *text __maybe_unused)
 
 static long move(int flags)
 {
-	void *to = mmap(NULL, area_pages * page(), PROT_NONE, PRIVATE, -1, 0);
+	void *to = mmap(NULL, area_pages * bc_page(), PROT_NONE, PRIVATE, -1, 0);
 
 	if (to == MAP_FAILED)
 		return -1;
-	to = mremap(area, area_pages * page(), area_pages * page(),
+	to = mremap(area, area_pages * bc_page(), area_pages * bc_page(),
 		    MREMAP_MAYMOVE | MREMAP_FIXED | flags, to);
 	if (to == MAP_FAILED)
 		return -1;
@@ -163,16 +158,11 @@ static long move_keep(long arg __maybe_unused, const char *text __maybe_unused)
 
 static long map_over(long nr, const char *text __maybe_unused)
 {
-	return -(mmap(area, nr * page(), RW, PRIVATE | MAP_FIXED, -1, 0) ==
+	return -(mmap(area, nr * bc_page(), RW, PRIVATE | MAP_FIXED, -1, 0) ==
 		 MAP_FAILED);
 }
 
-static const struct {
-	const char *name;
-	bc_fn fn;
-	long arg;
-	long adds;
-} steps[] = {
+static const struct bc_step steps[] = {
 	{ "mmap", map, 10, 0 },
 	{ "mlock", lock, 4, 4 },
 	{ "mlock again", lock, 4, 0 },
@@ -196,32 +186,7 @@ static const struct {
 /* Every way to lock memory and to unlock it. */
 static int test_lockedpages_steps(const char *root)
 {
-	struct bc_agent *agent = NULL;
-	int ret = KSFT_FAIL;
-	long held = 0;
-	char *cgroup;
-	size_t i;
-
-	cgroup = bc_cgroup(root, "bc_locked");
-	agent = bc_agent(cgroup);
-	if (!agent)
-		goto cleanup;
-
-	for (i = 0; i < ARRAY_SIZE(steps); i++) {
-		held += steps[i].adds;
-		if (differs(bc_call(agent, steps[i].fn, steps[i].arg, NULL), 0) ||
-		    differs(bc_held(cgroup, LOCKEDPAGES), held)) {
-			ksft_print_msg("at step %zu, %s: %s\n", i,
-				       steps[i].name, strerror(agent->err));
-			goto cleanup;
-		}
-	}
-
-	ret = KSFT_PASS;
-
-cleanup:
-	bc_stop(agent);
-	return bc_remove(cgroup, ret);
+	return bc_std_steps(root, LOCKEDPAGES, steps, ARRAY_SIZE(steps));
 }
 
 static long lock_nothing(long arg __maybe_unused,
@@ -299,7 +264,7 @@ static long locked(long arg __maybe_unused, const char *text __maybe_unused)
 	}
 	if (file)
 		fclose(file);
-	return kib < 0 ? -1 : kib * 1024 / page();
+	return kib < 0 ? -1 : kib * 1024 / bc_page();
 }
 
 /* All there is, and all there will be. */
@@ -344,24 +309,6 @@ cleanup:
 	return bc_remove(cgroup, ret);
 }
 
-static pid_t child;
-
-static long fork_one(long arg __maybe_unused, const char *text __maybe_unused)
-{
-	child = fork();
-	if (!child) {
-		while (true)
-			pause();
-	}
-	return child;
-}
-
-static long end_one(long arg __maybe_unused, const char *text __maybe_unused)
-{
-	kill(child, SIGKILL);
-	return -(waitpid(child, NULL, 0) != child);
-}
-
 /* A child has nothing locked; the process takes along what it has. */
 static int test_lockedpages_migration(const char *root)
 {
@@ -376,12 +323,12 @@ static int test_lockedpages_migration(const char *root)
 		goto cleanup;
 
 	if (differs(bc_call(agent, map_locked, 7, NULL), 0) ||
-	    unmet(bc_call(agent, fork_one, 0, NULL) > 0) ||
+	    differs(bc_fork(agent, 1), 1) ||
 	    differs(bc_held(from, LOCKEDPAGES), 7) ||
 	    differs(cg_enter(to, agent->pid), 0) ||
 	    differs(bc_held(from, LOCKEDPAGES), 0) ||
 	    differs(bc_held(to, LOCKEDPAGES), 7) ||
-	    differs(bc_call(agent, end_one, 0, NULL), 0) ||
+	    differs(bc_end_children(agent), 1) ||
 	    differs(bc_call(agent, map_locked, 1, NULL), -1) ||
 	    differs(bc_call(agent, unmap, 0, NULL), 0) ||
 	    differs(bc_held(to, LOCKEDPAGES), 0))
@@ -397,7 +344,7 @@ cleanup:
 
 static long segment(long nr, const char *text __maybe_unused)
 {
-	return shmget(IPC_PRIVATE, nr * page(), IPC_CREAT | 0600);
+	return shmget(IPC_PRIVATE, nr * bc_page(), IPC_CREAT | 0600);
 }
 
 static long control(long id, const char *text)

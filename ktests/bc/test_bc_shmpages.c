@@ -23,11 +23,6 @@
 
 #define RW		(PROT_READ | PROT_WRITE)
 
-static long page(void)
-{
-	return sysconf(_SC_PAGESIZE);
-}
-
 /* Each a file of one page. */
 static long make(long nr, const char *text __maybe_unused)
 {
@@ -67,38 +62,38 @@ static long memfd(long nr, const char *text __maybe_unused)
 
 	if (bc_self_keep(fd))
 		return -1;
-	return ftruncate(fd, nr * page());
+	return ftruncate(fd, nr * bc_page());
 }
 
 static long fill(long nr, const char *text __maybe_unused)
 {
-	return posix_fallocate(bc_self_newest(), 0, nr * page());
+	return posix_fallocate(bc_self_newest(), 0, nr * bc_page());
 }
 
 static long punch(long nr, const char *text __maybe_unused)
 {
 	return fallocate(bc_self_newest(),
 			 FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-			 nr * page());
+			 nr * bc_page());
 }
 
 static long truncate_to(long nr, const char *text __maybe_unused)
 {
-	return ftruncate(bc_self_newest(), nr * page());
+	return ftruncate(bc_self_newest(), nr * bc_page());
 }
 
 /* The whole newest file, of so many pages, is written to through a mapping. */
 static long touch(long nr, const char *text __maybe_unused)
 {
-	char *addr = mmap(NULL, nr * page(), RW, MAP_SHARED, bc_self_newest(),
+	char *addr = mmap(NULL, nr * bc_page(), RW, MAP_SHARED, bc_self_newest(),
 			  0);
 	long i;
 
 	if (addr == MAP_FAILED)
 		return -1;
 	for (i = 0; i < nr; i++)
-		addr[i * page()] = 1;
-	return munmap(addr, nr * page());
+		addr[i * bc_page()] = 1;
+	return munmap(addr, nr * bc_page());
 }
 
 static long close_all(long arg __maybe_unused, const char *text __maybe_unused)
@@ -111,7 +106,7 @@ static long area_pages;
 
 static long share(long nr, const char *text __maybe_unused)
 {
-	void *addr = mmap(NULL, nr * page(), RW, MAP_SHARED | MAP_ANONYMOUS,
+	void *addr = mmap(NULL, nr * bc_page(), RW, MAP_SHARED | MAP_ANONYMOUS,
 			  -1, 0);
 
 	if (addr == MAP_FAILED)
@@ -123,7 +118,7 @@ static long share(long nr, const char *text __maybe_unused)
 
 static long share_noreserve(long nr, const char *text __maybe_unused)
 {
-	void *addr = mmap(NULL, nr * page(), RW,
+	void *addr = mmap(NULL, nr * bc_page(), RW,
 			  MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (addr == MAP_FAILED)
@@ -138,76 +133,46 @@ static long touch_area(long nr, const char *text __maybe_unused)
 	long i;
 
 	for (i = 0; i < nr; i++)
-		area[i * page()] = 1;
+		area[i * bc_page()] = 1;
 	return 0;
 }
 
 static long unmap_some(long nr, const char *text __maybe_unused)
 {
-	return munmap(area, nr * page());
+	return munmap(area, nr * bc_page());
 }
 
 static long unmap(long arg __maybe_unused, const char *text __maybe_unused)
 {
-	return munmap(area, area_pages * page());
+	return munmap(area, area_pages * bc_page());
 }
 
-static const struct {
-	const char *name;
-	bc_fn fn;
-	long arg;
-	long adds;
-} steps[] = {
+static const struct bc_step steps[] = {
 	{ "memfd_create", memfd, 10, 0 },
 	{ "fallocate", fill, 6, 6 },
 	{ "fallocate again", fill, 6, 0 },
 	{ "touching", touch, 8, 2 },
-	{ "a hole", punch, 3, -3 },
-	{ "ftruncate", truncate_to, 4, -4 },
-	{ "close", close_all, 0, -1 },
+	{ "a hole", punch, 3, -3, .later = true },
+	{ "ftruncate", truncate_to, 4, -4, .later = true },
+	{ "close", close_all, 0, -1, .later = true },
 	{ "shared anonymous", share, 12, 12 },
 	{ "touching", touch_area, 12, 0 },
 	{ "munmap of some", unmap_some, 5, 0 },
-	{ "munmap", unmap, 0, -12 },
+	{ "munmap", unmap, 0, -12, .later = true },
 	{ "MAP_NORESERVE", share_noreserve, 12, 0 },
 	{ "touching", touch_area, 5, 5 },
-	{ "munmap", unmap, 0, -5 },
+	{ "munmap", unmap, 0, -5, .later = true },
 };
 
 /* Every way to get shared memory and to give it back. */
 static int test_shmpages_steps(const char *root)
 {
-	struct bc_agent *agent = NULL;
-	int ret = KSFT_FAIL;
-	long held = 0;
-	char *cgroup;
-	size_t i;
-
-	cgroup = bc_cgroup(root, "bc_shared");
-	agent = bc_agent(cgroup);
-	if (!agent)
-		goto cleanup;
-
-	for (i = 0; i < ARRAY_SIZE(steps); i++) {
-		held += steps[i].adds;
-		if (differs(bc_call(agent, steps[i].fn, steps[i].arg, NULL), 0) ||
-		    unsettled(cgroup, SHMPAGES, held)) {
-			ksft_print_msg("at step %zu, %s: %s\n", i,
-				       steps[i].name, strerror(agent->err));
-			goto cleanup;
-		}
-	}
-
-	ret = KSFT_PASS;
-
-cleanup:
-	bc_stop(agent);
-	return bc_remove(cgroup, ret);
+	return bc_std_steps(root, SHMPAGES, steps, ARRAY_SIZE(steps));
 }
 
 static long segment(long nr, const char *text __maybe_unused)
 {
-	return shmget(IPC_PRIVATE, nr * page(), IPC_CREAT | 0600);
+	return shmget(IPC_PRIVATE, nr * bc_page(), IPC_CREAT | 0600);
 }
 
 static long remove_segment(long id, const char *text __maybe_unused)
@@ -356,7 +321,7 @@ static long write_file(long nr, const char *text)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -1;
-	if (posix_fallocate(fd, 0, nr * page()))
+	if (posix_fallocate(fd, 0, nr * bc_page()))
 		ret = -1;
 	close(fd);
 	return ret;

@@ -95,10 +95,6 @@ void bc_stock_recall_later(struct bc_cgroup *root);
 void bc_stock_close(struct bc_cgroup *bc);
 int bc_charge_unstocked(struct bc_cgroup **owner, enum bc_resource res, struct task_struct *task,
 			enum bc_severity severity, bool final);
-int bc_charge_pages(struct bc_cgroup *bc, unsigned long res, unsigned long nr,
-		    enum bc_severity severity);
-int bc_charge_pages_nowait(struct bc_cgroup *bc, unsigned long res, unsigned long nr);
-void bc_uncharge_pages(struct bc_cgroup *bc, unsigned long res, unsigned long nr);
 
 /* mm.c */
 int bc_fork_mm(struct task_struct *task, struct bc_cgroup *bc);

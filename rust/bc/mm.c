@@ -192,8 +192,8 @@ void __bc_exit_mm(struct mm_struct *mm)
 
 	/* A device may still unpin pages. */
 	mmap_write_lock(mm);
-	__bc_uncharge_private(mm, mm->private_vm);
-	__bc_uncharge_locked(mm, mm->locked_vm);
+	bc_uncharge_pages(bc, BC_PRIVVMPAGES, mm->private_vm);
+	bc_uncharge_pages(bc, BC_LOCKEDPAGES, mm->locked_vm);
 	mm->private_vm = 0;
 	mm->bc = NULL;
 	mmap_write_unlock(mm);
@@ -214,37 +214,4 @@ int __bc_charge_private(struct mm_struct *mm, unsigned long nr, enum bc_severity
 	if (severity == BC_STRICT && current->in_execve)
 		severity = BC_LENIENT;
 	return bc_charge_pages(mm->bc, BC_PRIVVMPAGES, nr, severity);
-}
-
-/**
- * __bc_uncharge_private - give back what __bc_charge_private() took
- * @mm: the address space
- * @nr: how many pages
- */
-void __bc_uncharge_private(struct mm_struct *mm, unsigned long nr)
-{
-	bc_uncharge_pages(mm->bc, BC_PRIVVMPAGES, nr);
-}
-
-/**
- * __bc_charge_locked - charge what is about to be locked, when somebody pays
- * @mm: the address space
- * @nr: how many pages
- * @severity: which setting refuses them
- *
- * Return: 0, or the resource's errno.
- */
-int __bc_charge_locked(struct mm_struct *mm, unsigned long nr, enum bc_severity severity)
-{
-	return bc_charge_pages(mm->bc, BC_LOCKEDPAGES, nr, severity);
-}
-
-/**
- * __bc_uncharge_locked - give back what __bc_charge_locked() took
- * @mm: the address space
- * @nr: how many pages
- */
-void __bc_uncharge_locked(struct mm_struct *mm, unsigned long nr)
-{
-	bc_uncharge_pages(mm->bc, BC_LOCKEDPAGES, nr);
 }

@@ -7,6 +7,7 @@
  * work item. How much may be in stock is decided in stock.rs.
  */
 
+#include <linux/bc_mm.h>
 #include <linux/cleanup.h>
 #include <linux/cpuhotplug.h>
 #include <linux/export.h>

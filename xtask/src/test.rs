@@ -264,17 +264,15 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
     let plan = Plan::new(args)?;
     let mut report = Report::default();
     // Two guests at once leave no processor without work while one of them boots, waits or sleeps.
-    let lanes = plan.lanes();
     let found: Vec<Vec<Run>> = thread::scope(|scope| {
-        let run = |lane: &Vec<usize>| {
-            let lane = lane.clone();
+        let run = |lane: Vec<usize>| {
             let plan = &plan;
             scope.spawn(move || -> Vec<(usize, Vec<Run>)> {
                 let run = |at| (at, run_job(plan, &plan.jobs[at], base));
                 lane.into_iter().map(run).collect()
             })
         };
-        let threads: Vec<_> = lanes.iter().map(run).collect();
+        let threads: Vec<_> = plan.lanes().into_iter().map(run).collect();
         let mut found: Vec<_> = threads
             .into_iter()
             .flat_map(|thread| thread.join().expect("a lane does not panic"))

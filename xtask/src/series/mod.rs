@@ -59,7 +59,8 @@ impl File {
     }
 }
 
-/// Reads and composes what a topic has for a kernel tree; whatever does not fit is a finding, not a failure of the machine.
+/// Reads and composes what a topic has for a kernel tree; whatever does not fit is a finding, not a
+/// failure of the machine.
 ///
 /// # Errors
 ///
@@ -86,8 +87,8 @@ fn as_finding<T>(topic_dir: &Path, result: Result<T>) -> Result<T> {
 }
 
 /// Every file that the tip of a topic has different from the base or in addition to it, by its path
-/// in the kernel tree. Says so when the mails cannot be made, and goes on: own files are edited first,
-/// built and tested, and the hunks by which they grow follow.
+/// in the kernel tree. Says so when the mails cannot be made, and goes on: own files are edited
+/// first, built and tested, and the hunks by which they grow follow.
 ///
 /// # Errors
 ///

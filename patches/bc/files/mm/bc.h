@@ -53,7 +53,7 @@ static inline void bc_uncharge_private(struct mm_struct *mm, struct bc_pages pag
 {
 	mm->private_vm -= pages.nr;
 	if (unlikely(mm->bc))
-		__bc_uncharge_private(mm, pages.nr);
+		bc_uncharge_pages(mm->bc, BC_PRIVVMPAGES, pages.nr);
 }
 
 static inline void bc_set_private(vma_flags_t *flags)
@@ -152,13 +152,13 @@ static inline bool bc_pays(const struct mm_struct *mm)
 static inline int bc_charge_locked(struct mm_struct *mm, unsigned long nr,
 				   enum bc_severity severity)
 {
-	return bc_pays(mm) ? __bc_charge_locked(mm, nr, severity) : 0;
+	return bc_pays(mm) ? bc_charge_pages(mm->bc, BC_LOCKEDPAGES, nr, severity) : 0;
 }
 
 static inline void bc_uncharge_locked(struct mm_struct *mm, unsigned long nr)
 {
 	if (bc_pays(mm))
-		__bc_uncharge_locked(mm, nr);
+		bc_uncharge_pages(mm->bc, BC_LOCKEDPAGES, nr);
 }
 
 /* A mapping with these flags is about to have @nr more pages. */
@@ -186,12 +186,12 @@ static inline void bc_settle_locked(struct mm_struct *mm, unsigned long paid)
  * failed, the new one. Nothing is given back meanwhile: nobody else may have what is only moved.
  */
 static inline struct bc_hold bc_hold_moved(struct vm_area_struct *vma, unsigned long nr,
-					   bool private)
+					   bool paid_twice)
 {
 	struct bc_hold hold = {
 		.bc = vma->vm_mm->bc,
 		.private = bc_private_pages(vma, nr),
-		.paid_twice = !private,
+		.paid_twice = paid_twice,
 		.locked = vma_test(vma, VMA_LOCKED_BIT) ? nr : 0,
 	};
 
@@ -281,7 +281,7 @@ static inline void bc_uncharge_cleared(struct mm_struct *mm, const vma_flags_t *
 				       const vma_flags_t *after, unsigned long nr) { }
 
 static inline struct bc_hold bc_hold_moved(struct vm_area_struct *vma, unsigned long nr,
-					   bool private)
+					   bool paid_twice)
 {
 	return (struct bc_hold){};
 }

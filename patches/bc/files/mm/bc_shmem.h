@@ -44,14 +44,15 @@ static inline unsigned long bc_shmem_pages(loff_t size)
 
 static inline int bc_charge_shmem_pages(struct shmem_inode_info *info, unsigned long nr, bool again)
 {
-	return bc_pays_by_page(info) ?
-	       __bc_charge_shmem(info->bc, nr, again ? BC_TEST : BC_STRICT) : 0;
+	enum bc_severity severity = again ? BC_TEST : BC_STRICT;
+
+	return bc_pays_by_page(info) ? bc_charge_pages(info->bc, BC_SHMPAGES, nr, severity) : 0;
 }
 
 static inline void bc_uncharge_shmem_pages(struct shmem_inode_info *info, unsigned long nr)
 {
 	if (bc_pays_by_page(info))
-		__bc_uncharge_shmem(info->bc, nr);
+		bc_uncharge_pages(info->bc, BC_SHMPAGES, nr);
 }
 
 /*
@@ -66,24 +67,24 @@ static inline int bc_charge_shmem_size(struct shmem_inode_info *info, loff_t siz
 	if (!bc_pays_by_size(info))
 		return 0;
 	if (nr > info->bc_pages) {
-		err = __bc_charge_shmem(info->bc, nr - info->bc_pages, BC_STRICT);
+		err = bc_charge_pages(info->bc, BC_SHMPAGES, nr - info->bc_pages, BC_STRICT);
 		if (err)
 			return err;
 	} else {
-		__bc_uncharge_shmem(info->bc, info->bc_pages - nr);
+		bc_uncharge_pages(info->bc, BC_SHMPAGES, info->bc_pages - nr);
 	}
 	info->bc_pages = nr;
 	return 0;
 }
 
-/* SHM_LOCK */
+/* SHM_LOCK, which has a spinlock. */
 static inline int bc_charge_shmem_lock(struct shmem_inode_info *info, loff_t size)
 {
 	unsigned long nr = bc_shmem_pages(size);
 	int err = 0;
 
 	if (unlikely(info->bc))
-		err = __bc_charge_shmem_lock(info->bc, nr);
+		err = bc_charge_pages_nowait(info->bc, BC_LOCKEDPAGES, nr);
 	if (!err)
 		info->bc_locked = nr;
 	return err;
@@ -92,7 +93,7 @@ static inline int bc_charge_shmem_lock(struct shmem_inode_info *info, loff_t siz
 static inline void bc_uncharge_shmem_lock(struct shmem_inode_info *info)
 {
 	if (unlikely(info->bc))
-		__bc_uncharge_shmem_lock(info->bc, info->bc_locked);
+		bc_uncharge_pages(info->bc, BC_LOCKEDPAGES, info->bc_locked);
 }
 
 #else /* !CONFIG_CGROUP_BC */

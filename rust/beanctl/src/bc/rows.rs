@@ -145,14 +145,13 @@ pub fn guarantee(group: &Group, name: &str) -> Result<Option<Bound>> {
     let Some(text) = group.read(FILE)? else {
         return Ok(None);
     };
-    let line = text
-        .lines()
-        .find(|line| line.split(' ').next() == Some(name));
-    let Some(line) = line else {
+    let Some((_, value)) = keyed::flat(&text).find(|(key, _)| *key == name) else {
         return Ok(None);
     };
-    let value = line.split(' ').nth(1).and_then(Bound::parse);
-    value.map(Some).ok_or_else(|| group.strange(FILE, line))
+    let bound = Bound::parse(value);
+    bound
+        .map(Some)
+        .ok_or_else(|| group.strange(FILE, &format!("{name} {value}")))
 }
 
 /// What only swap or a kill sets free, and what was swapped out, in pages.

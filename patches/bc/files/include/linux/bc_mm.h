@@ -19,15 +19,12 @@ void __bc_init_mm(struct mm_struct *mm);
 void __bc_exec_mm(struct mm_struct *mm);
 void __bc_exit_mm(struct mm_struct *mm);
 int __bc_charge_private(struct mm_struct *mm, unsigned long nr, enum bc_severity severity);
-void __bc_uncharge_private(struct mm_struct *mm, unsigned long nr);
-int __bc_charge_locked(struct mm_struct *mm, unsigned long nr, enum bc_severity severity);
-void __bc_uncharge_locked(struct mm_struct *mm, unsigned long nr);
+int bc_charge_pages(struct bc_cgroup *bc, unsigned long res, unsigned long nr,
+		    enum bc_severity severity);
+void bc_uncharge_pages(struct bc_cgroup *bc, unsigned long res, unsigned long nr);
+int bc_charge_pages_nowait(struct bc_cgroup *bc, unsigned long res, unsigned long nr);
 struct bc_cgroup *__bc_get_current(void);
 void __bc_put(struct bc_cgroup *bc);
-int __bc_charge_shmem(struct bc_cgroup *bc, unsigned long nr, enum bc_severity severity);
-void __bc_uncharge_shmem(struct bc_cgroup *bc, unsigned long nr);
-int __bc_charge_shmem_lock(struct bc_cgroup *bc, unsigned long nr);
-void __bc_uncharge_shmem_lock(struct bc_cgroup *bc, unsigned long nr);
 
 extern struct static_key_false bc_guarantee_key;
 bool __bc_vm_guaranteed(const struct mm_struct *mm);
