@@ -15,6 +15,7 @@
 
 #include "kselftest.h"
 #include "cgroup_util.h"
+#include "bc_memory.h"
 #include "bc_util.h"
 
 #define RW		(PROT_READ | PROT_WRITE)
@@ -59,48 +60,6 @@ cleanup:
 	return bc_remove(cgroup, ret);
 }
 
-/* What sysctls are while a test changes them. */
-static const char * const sysctls[] = {
-	"/proc/sys/vm/overcommit_memory",
-	"/proc/sys/vm/overcommit_kbytes",
-	"/proc/sys/vm/overcommit_ratio",
-};
-
-static char saved[ARRAY_SIZE(sysctls)][32];
-
-static bool save(void)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(sysctls); i++) {
-		if (bc_read(sysctls[i], saved[i], sizeof(saved[i])) <= 0)
-			return false;
-	}
-	return true;
-}
-
-static void restore(void)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(sysctls); i++) {
-		/* Of the two ways to set a limit, the one that is not 0. */
-		if (saved[i][0] && (!i || strcmp(saved[i], "0\n")))
-			bc_write_path(sysctls[i], saved[i]);
-	}
-}
-
-/* A line of /proc/meminfo, in KiB. */
-static long kib_of(const char *name)
-{
-	char buf[4096], *line;
-
-	if (bc_read("/proc/meminfo", buf, sizeof(buf)) < 0)
-		return -1;
-	line = strstr(buf, name);
-	return line ? strtol(line + strlen(name), NULL, 10) : -1;
-}
-
 static long map(long pages, const char *text __maybe_unused)
 {
 	void *addr = mmap(NULL, pages * bc_page(), RW,
@@ -123,9 +82,12 @@ static bool overcommit(long pages)
 	char text[32];
 
 	snprintf(text, sizeof(text), "%ld",
-		 kib_of("Committed_AS:") + pages * bc_page() / 1024);
-	return !bc_write_path("/proc/sys/vm/overcommit_kbytes", text) &&
-	       !bc_write_path("/proc/sys/vm/overcommit_memory", "2");
+		 bc_number("/proc/meminfo", "Committed_AS:") +
+		 pages * bc_page() / 1024);
+	/* Of the two ways to say how much, each one ends the other. */
+	return !bc_setting("vm/overcommit_ratio", NULL) &&
+	       !bc_setting("vm/overcommit_kbytes", text) &&
+	       !bc_setting("vm/overcommit_memory", "2");
 }
 
 /*
@@ -139,12 +101,14 @@ static int test_guarantees_vm(const char *root)
 	int ret = KSFT_FAIL;
 	long held;
 
+	if (bc_number("/proc/sys/vm/overcommit_kbytes", "") > 0)
+		return bc_skip("the machine has a limit that would be lost");
 	parent = bc_cgroup(root, "bc_promised");
 	child = bc_cgroup(parent, "child");
 	if (!child || differs(bc_enable(parent), 0))
 		goto cleanup;
 	agent = bc_agent(child);
-	if (!agent || unmet(save()) || unmet(overcommit(1000)))
+	if (!agent || unmet(overcommit(1000)))
 		goto cleanup;
 
 	held = bc_held(child, PRIVVMPAGES);
@@ -170,14 +134,14 @@ static int test_guarantees_vm(const char *root)
 		goto cleanup;
 
 	/* A guarantee is no limit. */
-	restore();
+	bc_restore();
 	if (differs(bc_call(agent, map, 4000, NULL), 0))
 		goto cleanup;
 
 	ret = KSFT_PASS;
 
 cleanup:
-	restore();
+	bc_restore();
 	bc_stop(agent);
 	ret = bc_remove(child, ret);
 	return bc_remove(parent, ret);
@@ -185,7 +149,10 @@ cleanup:
 
 static pid_t eater;
 
-/* A child that touches so many pages, and waits to be ended. */
+/*
+ * A child that touches so many pages, and waits to be ended. The killer takes
+ * it and its like before anybody else.
+ */
 static long eat(long pages, const char *text __maybe_unused)
 {
 	int up[2];
@@ -200,7 +167,10 @@ static long eat(long pages, const char *text __maybe_unused)
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
 				  -1, 0);
 
-		for (i = 0; addr != MAP_FAILED && i < pages; i++)
+		if (addr == MAP_FAILED ||
+		    bc_write_path("/proc/self/oom_score_adj", "500"))
+			_exit(EXIT_FAILURE);
+		for (i = 0; i < pages; i++)
 			addr[i * bc_page()] = i + 1;
 		if (write(up[1], "", 1) != 1)
 			_exit(EXIT_FAILURE);
@@ -214,41 +184,50 @@ static long eat(long pages, const char *text __maybe_unused)
 	return i;
 }
 
-/* Whether it is still there; it is not after that. */
 static long end_eater(long arg __maybe_unused, const char *text __maybe_unused)
 {
-	int status;
-	pid_t pid;
-
-	pid = waitpid(eater, &status, WNOHANG);
-	if (pid == eater)
-		return 0;
-	kill(eater, SIGKILL);
-	return waitpid(eater, &status, 0) == eater ? 1 : -1;
+	return kill(eater, SIGKILL) || waitpid(eater, NULL, 0) != eater;
 }
 
-/* Two containers want more than there is: which of them is killed? */
-static int last_one(const char *root, bool guaranteed)
+/* Whether it has ended by itself, if that is the word. */
+static long killed(long arg __maybe_unused, const char *text __maybe_unused)
+{
+	return waitpid(eater, NULL, WNOHANG) == eater;
+}
+
+/*
+ * Two containers want so many pages: which of them is killed? When there are
+ * fewer, or when somebody asks for it.
+ */
+static int last_one(const char *root, bool guaranteed, long large_pages,
+		    long small_pages, bool asked)
 {
 	struct bc_agent *large = NULL, *small = NULL;
+	long large_ended = 0, small_ended = 0;
 	char *one, *other = NULL;
-	int ret = KSFT_FAIL;
-	long pages;
+	int i, ret = KSFT_FAIL;
 
 	one = bc_cgroup(root, "bc_large");
 	other = bc_cgroup(root, "bc_small");
 	large = bc_agent(one);
 	small = bc_agent(other);
-	pages = kib_of("MemAvailable:") * 1024 / bc_page();
-	if (!large || !small || unmet(pages > 0))
+	if (!large || !small ||
+	    (guaranteed &&
+	     differs(set(one, OOMGUARPAGES, large_pages * 11 / 10), 0)) ||
+	    differs(bc_call(large, eat, large_pages, NULL), 1) ||
+	    differs(bc_call(small, eat, small_pages, NULL),
+		    asked || !guaranteed) ||
+	    (asked && differs(bc_write_path("/proc/sysrq-trigger", "f"), 0)))
 		goto cleanup;
 
-	/* Once the first is gone there is enough for the second. */
-	if ((guaranteed && differs(set(one, OOMGUARPAGES, pages * 7 / 10), 0)) ||
-	    differs(bc_call(large, eat, pages * 6 / 10, NULL), 1) ||
-	    differs(bc_call(small, eat, pages * 55 / 100, NULL), !guaranteed) ||
-	    differs(bc_call(large, end_eater, 0, NULL), guaranteed) ||
-	    differs(bc_call(small, end_eater, 0, NULL), !guaranteed))
+	for (i = 0; i < BC_POLL_TIMES && !large_ended && !small_ended; i++) {
+		bc_pause();
+		large_ended = bc_call(large, killed, 0, NULL);
+		small_ended = bc_call(small, killed, 0, NULL);
+	}
+	if (differs(large_ended, !guaranteed) ||
+	    differs(small_ended, guaranteed) ||
+	    differs(bc_call(guaranteed ? large : small, end_eater, 0, NULL), 0))
 		goto cleanup;
 
 	ret = KSFT_PASS;
@@ -260,25 +239,45 @@ cleanup:
 	return bc_remove(other, ret);
 }
 
-static int test_guarantees_oom(const char *root)
+static int victims(const char *root, long large, long small, bool asked)
 {
 	int ret;
 
-	if (kib_of("SwapTotal:") > 0)
-		return bc_skip("there is swap");
 	if (cg_write(root, "cgroup.subtree_control", "+memory"))
 		return bc_skip("memory is not counted");
 
-	ret = last_one(root, false);
+	ret = last_one(root, false, large, small, asked);
 	if (ret == KSFT_PASS)
-		ret = last_one(root, true);
+		ret = last_one(root, true, large, small, asked);
 
 	cg_write(root, "cgroup.subtree_control", "-memory");
 	return ret;
 }
 
+/* Once the first is gone there is enough for the second. */
+static int test_guarantees_oom(const char *root)
+{
+	long pages = bc_number("/proc/meminfo", "MemAvailable:") * 1024 /
+		     bc_page();
+
+	if (bc_number("/proc/meminfo", "SwapTotal:") > 0)
+		return bc_skip("there is swap");
+	if (unmet(pages > 0))
+		return KSFT_FAIL;
+	return victims(root, pages * 6 / 10, pages * 55 / 100, false);
+}
+
+/* What was touched a moment ago counts as well. */
+static int test_guarantees_asked(const char *root)
+{
+	if (access("/proc/sysrq-trigger", W_OK))
+		return bc_skip("nobody can ask for the killer");
+	return victims(root, 20000, 10000, true);
+}
+
 #define T(x) { x, #x }
 static const struct bc_test tests[] = {
+	T(test_guarantees_asked),
 	T(test_guarantees_file),
 	T(test_guarantees_oom),
 	T(test_guarantees_vm),

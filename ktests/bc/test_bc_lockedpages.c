@@ -18,6 +18,7 @@
 
 #include "kselftest.h"
 #include "cgroup_util.h"
+#include "bc_memory.h"
 #include "bc_standard.h"
 
 #define PRIVATE		(MAP_PRIVATE | MAP_ANONYMOUS)
@@ -187,6 +188,64 @@ static const struct bc_step steps[] = {
 static int test_lockedpages_steps(const char *root)
 {
 	return bc_std_steps(root, LOCKEDPAGES, steps, ARRAY_SIZE(steps));
+}
+
+static long map_thp(long nr, const char *text __maybe_unused)
+{
+	void *addr = bc_map_thp(nr);
+
+	if (addr == MAP_FAILED)
+		return -1;
+	area = addr;
+	area_pages = nr;
+	return 0;
+}
+
+static const struct bc_step thp[] = {
+	{ "mmap", map_thp, 1024, 0 },
+	{ "mlock of some", lock, 600, 600 },
+	{ "munlock of some", unlock, 100, -100 },
+	{ "munmap of some", unmap_some, 200, -101 },
+	{ "munmap", unmap, 0, -399 },
+};
+
+/* Pages count, however large they are. */
+static int test_lockedpages_thp(const char *root)
+{
+	int ret = bc_need_thp();
+
+	return ret == KSFT_PASS ?
+		bc_std_steps(root, LOCKEDPAGES, thp, ARRAY_SIZE(thp)) : ret;
+}
+
+static long map_huge(long nr, const char *text __maybe_unused)
+{
+	return map_with(nr, MAP_HUGETLB);
+}
+
+static long map_huge_locked(long nr, const char *text __maybe_unused)
+{
+	return map_with(nr, MAP_HUGETLB | MAP_LOCKED);
+}
+
+static const struct bc_step huge[] = {
+	{ "mmap", map_huge, BC_HUGE_PAGES, 0 },
+	{ "mlock", lock, BC_HUGE_PAGES, 0 },
+	{ "munlock", unlock, BC_HUGE_PAGES, 0 },
+	{ "munmap", unmap, 0, 0 },
+	{ "MAP_LOCKED", map_huge_locked, BC_HUGE_PAGES, 0 },
+	{ "munmap", unmap, 0, 0 },
+};
+
+/* Those of hugetlbfs are never reclaimed, locked or not. */
+static int test_lockedpages_huge(const char *root)
+{
+	int ret = bc_need_hugetlb(2);
+
+	if (ret == KSFT_PASS)
+		ret = bc_std_steps(root, LOCKEDPAGES, huge, ARRAY_SIZE(huge));
+	bc_restore();
+	return ret;
 }
 
 static long lock_nothing(long arg __maybe_unused,
@@ -408,10 +467,12 @@ static const struct bc_kind * const kinds[] = { &lockedpages };
 #define T(x) { x, #x }
 static const struct bc_test tests[] = {
 	T(test_lockedpages_all),
+	T(test_lockedpages_huge),
 	T(test_lockedpages_migration),
 	T(test_lockedpages_refused),
 	T(test_lockedpages_segment),
 	T(test_lockedpages_steps),
+	T(test_lockedpages_thp),
 };
 
 #undef T

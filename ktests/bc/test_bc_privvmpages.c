@@ -21,6 +21,7 @@
 
 #include "kselftest.h"
 #include "cgroup_util.h"
+#include "bc_memory.h"
 #include "bc_standard.h"
 
 #ifndef MAP_DROPPABLE
@@ -319,42 +320,145 @@ static int test_privvmpages_steps(const char *root)
 	return bc_std_steps(root, PRIVVMPAGES, steps, ARRAY_SIZE(steps));
 }
 
-/* Nothing is reserved: there need not be any. */
-static long map_huge(long bytes, const char *text __maybe_unused)
+static long set_overcommit(long mode, const char *text __maybe_unused)
 {
-	return keep(mmap(NULL, bytes, RW, PRIVATE | MAP_HUGETLB | MAP_NORESERVE,
-			 -1, 0), bytes / bc_page());
+	char value[] = { '0' + mode, '\0' };
+
+	return bc_write_path("/proc/sys/vm/overcommit_memory", value);
 }
+
+static const struct bc_step mixed[] = {
+	{ "mode 1", set_overcommit, 1, 0 },
+	{ "MAP_NORESERVE", map_noreserve, 50, 50 },
+	{ "mode 2", set_overcommit, 2, 0 },
+	{ "its protection in part", protect, 10, -10 },
+	{ "its writing", unprotect, 10, 10 },
+	{ "its touch", touch, 20, 0 },
+	{ "its mremap to twice as much", grow, 50, 50 },
+	{ "MAP_NORESERVE", map_noreserve, 30, 30 },
+	{ "mode 0", set_overcommit, 0, 0 },
+	{ "munmap of some", unmap, 20, -20 },
+	{ "its end", drop_all, 0, -110 },
+};
+
+/* What the machine promises is a matter of its own. */
+static int test_privvmpages_overcommit(const char *root)
+{
+	static const char * const modes[] = { "0", "1", "2" };
+	int ret = KSFT_PASS;
+	size_t i;
+
+	for (i = 0; ret == KSFT_PASS && i < ARRAY_SIZE(modes); i++) {
+		if (differs(bc_setting("vm/overcommit_memory", modes[i]), 0))
+			ret = KSFT_FAIL;
+		else
+			ret = test_privvmpages_steps(root);
+	}
+	if (ret == KSFT_PASS)
+		ret = bc_std_steps(root, PRIVVMPAGES, mixed, ARRAY_SIZE(mixed));
+
+	bc_restore();
+	return ret;
+}
+
+static long map_thp(long pages, const char *text __maybe_unused)
+{
+	return keep(bc_map_thp(pages), pages);
+}
+
+/* There are so many of them. */
+static long has_thp(long nr, const char *text __maybe_unused)
+{
+	long want = nr * BC_HUGE_PAGES * bc_page() / 1024;
+
+	return -(bc_number("/proc/self/smaps_rollup", "AnonHugePages:") < want);
+}
+
+static const struct bc_step thp[] = {
+	{ "mmap", map_thp, 1024, 1024 },
+	{ "touching", touch, 1024, 0 },
+	{ "huge pages", has_thp, 1, 0 },
+	{ "protection in part", protect, 100, 0 },
+	{ "writing again", unprotect, 100, 0 },
+	{ "MADV_DONTNEED of some", dont_need, 600, 0 },
+	{ "mremap to twice as much", grow, 1024, 1024 },
+	{ "munmap of some", unmap, 300, -300 },
+	{ "its end", drop_all, 0, -1748 },
+};
+
+/* How large the pages are makes no difference. */
+static int test_privvmpages_thp(const char *root)
+{
+	int ret = bc_need_thp();
+
+	return ret == KSFT_PASS ?
+		bc_std_steps(root, PRIVVMPAGES, thp, ARRAY_SIZE(thp)) : ret;
+}
+
+static long page_out(long pages, const char *text __maybe_unused)
+{
+	return bc_page_out(newest(), pages);
+}
+
+static const struct bc_step swap[] = {
+	{ "mmap", map, 64, 64 },
+	{ "touching", touch, 64, 0 },
+	{ "MADV_PAGEOUT", page_out, 64, 0 },
+	{ "protection", protect, 64, 0 },
+	{ "writing again", unprotect, 64, 0 },
+	{ "munmap of some", unmap, 20, -20 },
+	{ "its end", drop_all, 0, -44 },
+	{ "mmap", map, 64, 64 },
+	{ "touching", touch, 64, 0 },
+	{ "MADV_PAGEOUT", page_out, 64, 0 },
+	{ "touching again", touch, 64, 0 },
+	{ "its end", drop_all, 0, -64 },
+};
+
+/* Neither does where they are. */
+static int test_privvmpages_swap(const char *root)
+{
+	int ret = bc_need_swap();
+
+	if (ret == KSFT_PASS)
+		ret = bc_std_steps(root, PRIVVMPAGES, swap, ARRAY_SIZE(swap));
+	bc_end_swap();
+	return ret;
+}
+
+static long map_huge(long pages, const char *text __maybe_unused)
+{
+	return keep(mmap(NULL, pages * bc_page(), RW, PRIVATE | MAP_HUGETLB, -1,
+			 0), pages);
+}
+
+/* Nothing is reserved: there need not be any. */
+static long map_huge_noreserve(long pages, const char *text __maybe_unused)
+{
+	return keep(mmap(NULL, pages * bc_page(), RW,
+			 PRIVATE | MAP_HUGETLB | MAP_NORESERVE, -1, 0), pages);
+}
+
+static const struct bc_step huge[] = {
+	{ "mmap", map_huge, BC_HUGE_PAGES, 0 },
+	{ "touching", touch, BC_HUGE_PAGES, 0 },
+	{ "its protection", protect, BC_HUGE_PAGES, 0 },
+	{ "its writing", unprotect, BC_HUGE_PAGES, 0 },
+	{ "MAP_NORESERVE", map_huge_noreserve, BC_HUGE_PAGES, 0 },
+	{ "its touch", touch, BC_HUGE_PAGES, 0 },
+	{ "its protection", protect, BC_HUGE_PAGES, 0 },
+	{ "its end", drop_all, 0, 0 },
+};
 
 /* They come from a pool of their own. */
 static int test_privvmpages_huge(const char *root)
 {
-	struct bc_agent *agent = NULL;
-	int ret = KSFT_FAIL;
-	char *cgroup;
-	long held;
+	int ret = bc_need_hugetlb(2);
 
-	cgroup = bc_cgroup(root, "bc_huge");
-	agent = bc_agent(cgroup);
-	if (!agent)
-		goto cleanup;
-
-	held = bc_held(cgroup, PRIVVMPAGES);
-	if (access("/sys/kernel/mm/hugepages", F_OK)) {
-		ret = bc_skip("the kernel has no hugetlbfs");
-		goto cleanup;
-	}
-	if (differs(bc_call(agent, map_huge, 2 << 20, NULL), 0) ||
-	    differs(bc_held(cgroup, PRIVVMPAGES), held) ||
-	    differs(bc_call(agent, drop_all, 0, NULL), 0) ||
-	    differs(bc_held(cgroup, PRIVVMPAGES), held))
-		goto cleanup;
-
-	ret = KSFT_PASS;
-
-cleanup:
-	bc_stop(agent);
-	return bc_remove(cgroup, ret);
+	if (ret == KSFT_PASS)
+		ret = bc_std_steps(root, PRIVVMPAGES, huge, ARRAY_SIZE(huge));
+	bc_restore();
+	return ret;
 }
 
 /* As many pages more than what is held now. */
@@ -1051,11 +1155,14 @@ static const struct bc_test tests[] = {
 	T(test_privvmpages_huge),
 	T(test_privvmpages_lenient),
 	T(test_privvmpages_migration),
+	T(test_privvmpages_overcommit),
 	T(test_privvmpages_parent_refuses),
 	T(test_privvmpages_races),
 	T(test_privvmpages_shared_mm),
 	T(test_privvmpages_steps),
 	T(test_privvmpages_stock),
+	T(test_privvmpages_swap),
+	T(test_privvmpages_thp),
 	T(test_privvmpages_threads),
 	T(test_privvmpages_toggle),
 };

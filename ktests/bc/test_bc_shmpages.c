@@ -14,11 +14,13 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/shm.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "kselftest.h"
 #include "cgroup_util.h"
+#include "bc_memory.h"
 #include "bc_standard.h"
 
 #define RW		(PROT_READ | PROT_WRITE)
@@ -159,15 +161,106 @@ static const struct bc_step steps[] = {
 	{ "touching", touch_area, 12, 0 },
 	{ "munmap of some", unmap_some, 5, 0 },
 	{ "munmap", unmap, 0, -12, .later = true },
+};
+
+static const struct bc_step noreserve[] = {
 	{ "MAP_NORESERVE", share_noreserve, 12, 0 },
 	{ "touching", touch_area, 5, 5 },
 	{ "munmap", unmap, 0, -5, .later = true },
+};
+
+static const struct bc_step noreserve_refused[] = {
+	{ "MAP_NORESERVE", share_noreserve, 12, 12 },
+	{ "touching", touch_area, 5, 0 },
+	{ "munmap", unmap, 0, -12, .later = true },
 };
 
 /* Every way to get shared memory and to give it back. */
 static int test_shmpages_steps(const char *root)
 {
 	return bc_std_steps(root, SHMPAGES, steps, ARRAY_SIZE(steps));
+}
+
+/* Only a machine that promises no more than it has makes a difference. */
+static int test_shmpages_overcommit(const char *root)
+{
+	static const char * const modes[] = { "0", "1", "2" };
+	int ret = KSFT_PASS;
+	size_t i;
+
+	for (i = 0; ret == KSFT_PASS && i < ARRAY_SIZE(modes); i++) {
+		if (differs(bc_setting("vm/overcommit_memory", modes[i]), 0)) {
+			ret = KSFT_FAIL;
+			break;
+		}
+		ret = test_shmpages_steps(root);
+		if (ret != KSFT_PASS)
+			break;
+		if (!strcmp(modes[i], "2"))
+			ret = bc_std_steps(root, SHMPAGES, noreserve_refused,
+					   ARRAY_SIZE(noreserve_refused));
+		else
+			ret = bc_std_steps(root, SHMPAGES, noreserve,
+					   ARRAY_SIZE(noreserve));
+	}
+
+	bc_restore();
+	return ret;
+}
+
+static long page_out(long nr, const char *text __maybe_unused)
+{
+	return bc_page_out(area, nr);
+}
+
+static const struct bc_step swap[] = {
+	{ "shared anonymous", share, 64, 64 },
+	{ "touching", touch_area, 64, 0 },
+	{ "MADV_PAGEOUT", page_out, 64, 0 },
+	{ "touching again", touch_area, 30, 0 },
+	{ "munmap", unmap, 0, -64, .later = true },
+	{ "MAP_NORESERVE", share_noreserve, 64, 0 },
+	{ "touching", touch_area, 64, 64 },
+	{ "MADV_PAGEOUT", page_out, 64, 0 },
+	{ "touching again", touch_area, 30, 0 },
+	{ "munmap", unmap, 0, -64, .later = true },
+};
+
+/* What is swapped out is still there. */
+static int test_shmpages_swap(const char *root)
+{
+	int ret = bc_need_swap();
+
+	if (ret == KSFT_PASS)
+		ret = bc_std_steps(root, SHMPAGES, swap, ARRAY_SIZE(swap));
+	bc_end_swap();
+	return ret;
+}
+
+static long huge_memfd(long nr, const char *text __maybe_unused)
+{
+	int fd = memfd_create("bc", MFD_CLOEXEC | MFD_HUGETLB);
+
+	if (bc_self_keep(fd))
+		return -1;
+	return ftruncate(fd, nr * bc_page());
+}
+
+static const struct bc_step huge[] = {
+	{ "memfd_create", huge_memfd, BC_HUGE_PAGES, 0 },
+	{ "touching", touch, BC_HUGE_PAGES, 0 },
+	{ "close", close_all, 0, 0 },
+};
+
+/* What comes from the pool of hugetlbfs. */
+static int test_shmpages_huge(const char *root)
+{
+	int ret = bc_need_hugetlb(1);
+
+	if (ret == KSFT_PASS)
+		ret = bc_std_steps(root, SHMPAGES, huge, ARRAY_SIZE(huge));
+	bc_restore();
+	return ret;
 }
 
 static long segment(long nr, const char *text __maybe_unused)
@@ -308,7 +401,8 @@ cleanup:
 	return bc_remove(uses, ret);
 }
 
-static char mounted[32] = "/tmp/bc_shmpages_XXXXXX";
+#define MOUNTED		"/tmp/bc_shmpages_XXXXXX"
+static char mounted[] = MOUNTED;
 
 /* A file of so many pages in the tmpfs, which is text's. */
 static long write_file(long nr, const char *text)
@@ -336,6 +430,7 @@ static int test_shmpages_tmpfs(const char *root)
 
 	cgroup = bc_cgroup(root, "bc_tmpfs");
 	/* The agent has to know the name. */
+	strcpy(mounted, MOUNTED);
 	if (!mkdtemp(mounted) || mount("bc", mounted, "tmpfs", 0, NULL))
 		goto cleanup;
 	agent = bc_agent(cgroup);
@@ -362,14 +457,113 @@ cleanup:
 	return bc_remove(cgroup, ret);
 }
 
+/* A file of the tmpfs, with a size but without pages. */
+static long sparse(long nr, const char *text)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", mounted, text);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (bc_self_keep(fd))
+		return -1;
+	return ftruncate(fd, nr * bc_page());
+}
+
+/* How many pages the newest file has. */
+static long blocks(long arg __maybe_unused, const char *text __maybe_unused)
+{
+	struct stat st;
+
+	if (fstat(bc_self_newest(), &st))
+		return -1;
+	return st.st_blocks * 512 / bc_page();
+}
+
+static long touch_some(long nr, const char *text __maybe_unused)
+{
+	return pwrite(bc_self_newest(), "x", 1, (nr - 1) * bc_page()) - 1;
+}
+
+/* Huge pages are counted as what they are, and split when need be. */
+static int test_shmpages_thp(const char *root)
+{
+	static const struct bc_step changes[] = {
+		{ "touching", touch_some, 1 },
+		{ "a hole", punch, 3 },
+		{ "more", touch_some, 600 },
+		{ "less", truncate_to, 100 },
+	};
+	struct bc_agent *agent = NULL;
+	int ret = bc_need_thp();
+	char *cgroup = NULL;
+	size_t i;
+
+	if (ret != KSFT_PASS)
+		return ret;
+	ret = KSFT_FAIL;
+	strcpy(mounted, MOUNTED);
+	if (!mkdtemp(mounted) ||
+	    mount("bc", mounted, "tmpfs", 0, "huge=always")) {
+		ret = bc_skip("no tmpfs has transparent huge pages");
+		goto cleanup;
+	}
+	cgroup = bc_cgroup(root, "bc_thp");
+	agent = bc_agent(cgroup);
+	if (!agent || differs(bc_call(agent, sparse, 1024, "file"), 0))
+		goto cleanup;
+
+	for (i = 0; i < ARRAY_SIZE(changes); i++) {
+		long has;
+
+		if (differs(bc_call(agent, changes[i].fn, changes[i].arg, NULL),
+			    0))
+			goto cleanup;
+		has = bc_call(agent, blocks, 0, NULL);
+		if (!i && has < BC_HUGE_PAGES) {
+			ret = bc_skip("there is no memory for a huge page");
+			goto cleanup;
+		}
+		if (unmet(has > 0) || unsettled(cgroup, SHMPAGES, has)) {
+			ksft_print_msg("at %s\n", changes[i].name);
+			goto cleanup;
+		}
+	}
+	if (differs(bc_call(agent, truncate_to, 0, NULL), 0) ||
+	    unsettled(cgroup, SHMPAGES, 0))
+		goto cleanup;
+
+	/* Where there is none to be had, there are smaller ones. */
+	if (differs(bc_write(cgroup, "bc.max", "shmpages 100"), 0) ||
+	    differs(bc_call(agent, truncate_to, 1024, NULL), 0) ||
+	    differs(bc_call(agent, fill, 100, NULL), 0) ||
+	    differs(bc_held(cgroup, SHMPAGES), 100) ||
+	    differs(bc_call(agent, touch_some, 101, NULL), -2) ||
+	    differs(agent->err, ENOSPC) ||
+	    differs(bc_held(cgroup, SHMPAGES), 100))
+		goto cleanup;
+
+	ret = KSFT_PASS;
+
+cleanup:
+	bc_stop(agent);
+	umount2(mounted, MNT_DETACH);
+	rmdir(mounted);
+	return bc_remove(cgroup, ret);
+}
+
 static const struct bc_kind * const kinds[] = { &shmpages };
 
 #define T(x) { x, #x }
 static const struct bc_test tests[] = {
 	T(test_shmpages_absurd),
+	T(test_shmpages_huge),
+	T(test_shmpages_overcommit),
 	T(test_shmpages_owner),
 	T(test_shmpages_refused),
 	T(test_shmpages_steps),
+	T(test_shmpages_swap),
+	T(test_shmpages_thp),
 	T(test_shmpages_tmpfs),
 };
 

@@ -37,6 +37,17 @@ bool __bc_vm_guaranteed(const struct mm_struct *mm)
 }
 
 /**
+ * __bc_oom_prepare - bc_oom_prepare() when there are guarantees
+ *
+ * What was counted since the last time is still with the CPUs: whoever has taken all there is has
+ * done so just now, and would seem to use nothing.
+ */
+void __bc_oom_prepare(void)
+{
+	mem_cgroup_flush_stats(NULL);
+}
+
+/**
  * __bc_oom_guaranteed - bc_oom_guaranteed() when there are guarantees
  * @task: a candidate; the caller is in an RCU read side
  *

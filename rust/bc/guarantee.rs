@@ -78,7 +78,12 @@ pub(crate) fn holds_vm(bc: &Bc) -> bool {
 /// Whether the processes of a cgroup are to be spared.
 pub(crate) fn holds_oom(bc: &Bc) -> bool {
     bc.levels().all(|level| {
-        let used = level.head.memory_in_use();
-        used.is_some_and(|used| used <= level.guarantees.get(Guarantee::Oom))
+        let guaranteed = level.guarantees.get(Guarantee::Oom);
+        // Also who uses nothing yet has none if there is none.
+        guaranteed > 0
+            && level
+                .head
+                .memory_in_use()
+                .is_some_and(|used| used <= guaranteed)
     })
 }

@@ -28,12 +28,20 @@ void __bc_put(struct bc_cgroup *bc);
 
 extern struct static_key_false bc_guarantee_key;
 bool __bc_vm_guaranteed(const struct mm_struct *mm);
+void __bc_oom_prepare(void);
 bool __bc_oom_guaranteed(struct task_struct *task);
 
 /* Whether more than the machine can promise has to be promised to @mm. */
 static inline bool bc_vm_guaranteed(const struct mm_struct *mm)
 {
 	return static_branch_unlikely(&bc_guarantee_key) && mm && __bc_vm_guaranteed(mm);
+}
+
+/* Tasks are about to be compared, by what is in use now. May sleep. */
+static inline void bc_oom_prepare(void)
+{
+	if (static_branch_unlikely(&bc_guarantee_key))
+		__bc_oom_prepare();
 }
 
 /* Whether @task is to be killed after all others only. */
@@ -76,6 +84,8 @@ static inline bool bc_vm_guaranteed(const struct mm_struct *mm)
 {
 	return false;
 }
+
+static inline void bc_oom_prepare(void) { }
 
 static inline bool bc_oom_guaranteed(struct task_struct *task)
 {
