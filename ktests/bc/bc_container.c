@@ -206,7 +206,7 @@ static __noreturn void first_process(int out)
 
 /* Outside */
 
-/* More for what is counted in pages. */
+/* More for what is counted in pages or bytes. */
 #define PAGES	1000
 
 /* Lines for all resources that bc.max lists, all with the same value. */
@@ -226,7 +226,8 @@ static int write_lines(const char *cgroup, int value, char *text, size_t size)
 	     line = strtok_r(NULL, "\n", &state)) {
 		line[strcspn(line, " ")] = '\0';
 		len += snprintf(text + len, size - len, "%s %d\n", line,
-				strstr(line, "pages") ? PAGES * value : value);
+				strstr(line, "pages") || strstr(line, "buf") ?
+				PAGES * value : value);
 	}
 
 	return 0;

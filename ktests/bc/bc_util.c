@@ -3,9 +3,11 @@
  * What the tests of the bc controller share: expectations that explain
  * themselves, readers of its files, and agents that act inside a cgroup.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -1114,6 +1116,43 @@ bool bc_self_failed(void)
 	len = pread(fail_nth(), text, sizeof(text) - 1, 0);
 	bc_self_fail(0);
 	return len > 0 && !atoi(text);
+}
+
+static struct sockaddr_in loopback(long port)
+{
+	return (struct sockaddr_in) {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons(port),
+	};
+}
+
+long bc_self_listen(long arg __maybe_unused, const char *text __maybe_unused)
+{
+	struct sockaddr_in addr = loopback(0);
+	socklen_t len = sizeof(addr);
+	int sock = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (bc_self_keep(sock) ||
+	    bind(sock, (struct sockaddr *)&addr, len) || listen(sock, 16) ||
+	    getsockname(sock, (struct sockaddr *)&addr, &len))
+		return -1;
+	return ntohs(addr.sin_port);
+}
+
+long bc_self_connect(long port, const char *text __maybe_unused)
+{
+	struct sockaddr_in addr = loopback(port);
+	int sock = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (bc_self_keep(sock))
+		return -1;
+	return connect(sock, (struct sockaddr *)&addr, sizeof(addr));
+}
+
+long bc_self_accept(long arg __maybe_unused, const char *text __maybe_unused)
+{
+	return bc_self_keep(accept(bc_self_oldest(), NULL, NULL));
 }
 
 int bc_lo_up(void)

@@ -19,6 +19,9 @@
 #define LOCKEDPAGES	"lockedpages"
 #define PRIVVMPAGES	"privvmpages"
 #define SHMPAGES	"shmpages"
+#define TCPSNDBUF	"tcpsndbuf"
+#define TCPRCVBUF	"tcprcvbuf"
+#define DGRAMRCVBUF	"dgramrcvbuf"
 
 #ifndef __aligned
 #define __aligned(x) __attribute__((__aligned__(x)))
@@ -192,6 +195,13 @@ long bc_self_close_first(long nr, const char *text);
 long bc_self_fork(long nr, const char *text);
 long bc_self_end_children(long arg, const char *text);
 long bc_self_pin(long cpu);
+
+/* A TCP listener on the loopback device; the port. */
+long bc_self_listen(long arg, const char *text);
+/* Connects to a port there. */
+long bc_self_connect(long port, const char *text);
+/* Accepts a connection of the listener that is the oldest file. */
+long bc_self_accept(long arg, const char *text);
 
 /* Memory that the program and all agents share. */
 struct bc_shared {

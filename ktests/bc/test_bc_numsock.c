@@ -3,7 +3,6 @@
  * numtcpsock and numothersock: sockets, charged to who makes them, and
  * connections, charged to who pays for the listener.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
@@ -158,46 +157,6 @@ cleanup:
 	return bc_remove(cgroup, ret);
 }
 
-static struct sockaddr_in loopback(long port)
-{
-	return (struct sockaddr_in) {
-		.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-		.sin_port = htons(port),
-	};
-}
-
-/* Listens on a port that it returns. */
-static long listen_tcp(long arg __maybe_unused, const char *text __maybe_unused)
-{
-	struct sockaddr_in addr = loopback(0);
-	socklen_t len = sizeof(addr);
-	int sock = socket(AF_INET, SOCK_STREAM, 0);
-
-	if (bc_self_keep(sock) ||
-	    bind(sock, (struct sockaddr *)&addr, len) || listen(sock, 16) ||
-	    getsockname(sock, (struct sockaddr *)&addr, &len))
-		return -1;
-	return ntohs(addr.sin_port);
-}
-
-static long connect_tcp(long port, const char *text __maybe_unused)
-{
-	struct sockaddr_in addr = loopback(port);
-	int sock = socket(AF_INET, SOCK_STREAM, 0);
-
-	if (bc_self_keep(sock))
-		return -1;
-	return connect(sock, (struct sockaddr *)&addr, sizeof(addr));
-}
-
-/* Of a listener that is the oldest file. */
-static long accept_first(long arg __maybe_unused,
-			 const char *text __maybe_unused)
-{
-	return bc_self_keep(accept(bc_self_oldest(), NULL, NULL));
-}
-
 /* Who listens pays for a connection, from before it is accepted. */
 static int test_numtcpsock_accept(const char *root)
 {
@@ -213,14 +172,14 @@ static int test_numtcpsock_accept(const char *root)
 	if (!server || !client)
 		goto cleanup;
 
-	port = bc_call(server, listen_tcp, 0, NULL);
+	port = bc_call(server, bc_self_listen, 0, NULL);
 	if (unmet(port > 0) ||
-	    differs(bc_call(client, connect_tcp, port, NULL), 0) ||
+	    differs(bc_call(client, bc_self_connect, port, NULL), 0) ||
 	    unsettled(listens, NUMTCPSOCK, 2) ||
 	    differs(bc_held(connects, NUMTCPSOCK), 1) ||
 	    differs(bc_held(listens, NUMFILE), 1))
 		goto cleanup;
-	if (differs(bc_call(server, accept_first, 0, NULL), 0) ||
+	if (differs(bc_call(server, bc_self_accept, 0, NULL), 0) ||
 	    differs(bc_held(listens, NUMTCPSOCK), 2) ||
 	    differs(bc_held(listens, NUMFILE), 2))
 		goto cleanup;
@@ -232,7 +191,7 @@ static int test_numtcpsock_accept(const char *root)
 		goto cleanup;
 
 	/* One that nobody accepts goes with the listener. */
-	if (differs(bc_call(client, connect_tcp, port, NULL), 0) ||
+	if (differs(bc_call(client, bc_self_connect, port, NULL), 0) ||
 	    unsettled(listens, NUMTCPSOCK, 2) ||
 	    differs(bc_close(server, 1), 1) ||
 	    unsettled(listens, NUMTCPSOCK, 0) ||
@@ -266,15 +225,15 @@ static int test_numtcpsock_accept_migrated(const char *root)
 	if (!server || !client)
 		goto cleanup;
 
-	port = bc_call(server, listen_tcp, 0, NULL);
+	port = bc_call(server, bc_self_listen, 0, NULL);
 	if (unmet(port > 0) || differs(cg_enter(root, server->pid), 0) ||
-	    differs(bc_call(client, connect_tcp, port, NULL), 0) ||
+	    differs(bc_call(client, bc_self_connect, port, NULL), 0) ||
 	    unsettled(child, NUMTCPSOCK, 2) || differs(rmdir(child), 0) ||
-	    differs(bc_call(client, connect_tcp, port, NULL), 0) ||
+	    differs(bc_call(client, bc_self_connect, port, NULL), 0) ||
 	    unsettled(parent, NUMTCPSOCK, 3))
 		goto cleanup;
-	if (differs(bc_call(server, accept_first, 0, NULL), 0) ||
-	    differs(bc_call(server, accept_first, 0, NULL), 0) ||
+	if (differs(bc_call(server, bc_self_accept, 0, NULL), 0) ||
+	    differs(bc_call(server, bc_self_accept, 0, NULL), 0) ||
 	    differs(bc_close(server, BC_ALL), 3) ||
 	    differs(bc_close(client, BC_ALL), 2) ||
 	    unsettled(parent, NUMTCPSOCK, 0))
@@ -307,16 +266,16 @@ static int test_numtcpsock_accept_refused(const char *root)
 	    differs(bc_write(listens, "bc.max", "numtcpsock 1"), 0))
 		goto cleanup;
 
-	port = bc_call(server, listen_tcp, 0, NULL);
+	port = bc_call(server, bc_self_listen, 0, NULL);
 	if (unmet(port > 0) ||
-	    differs(bc_call(client, connect_tcp, port, NULL), 0) ||
+	    differs(bc_call(client, bc_self_connect, port, NULL), 0) ||
 	    differs(bc_held(listens, NUMTCPSOCK), 1) ||
 	    unmet(bc_value(listens, "bc.events", "numtcpsock.max") > 0))
 		goto cleanup;
 
 	if (differs(bc_write(listens, "bc.max", "numtcpsock 2"), 0) ||
 	    unsettled(listens, NUMTCPSOCK, 2) ||
-	    differs(bc_call(server, accept_first, 0, NULL), 0) ||
+	    differs(bc_call(server, bc_self_accept, 0, NULL), 0) ||
 	    differs(bc_held(listens, NUMTCPSOCK), 2))
 		goto cleanup;
 
@@ -357,9 +316,9 @@ static int test_numtcpsock_orphan(const char *root)
 	if (!server || !client)
 		goto cleanup;
 
-	port = bc_call(server, listen_tcp, 0, NULL);
+	port = bc_call(server, bc_self_listen, 0, NULL);
 	if (unmet(port > 0) ||
-	    differs(bc_call(client, connect_tcp, port, NULL), 0) ||
+	    differs(bc_call(client, bc_self_connect, port, NULL), 0) ||
 	    unmet(bc_call(client, fill, 0, NULL) > 0) ||
 	    differs(bc_close(client, 1), 1) || unsettled(connects, NUMFILE, 0))
 		goto cleanup;
@@ -438,7 +397,7 @@ static int test_numothersock_unix_connect(const char *root)
 	    differs(bc_held(connects, NUMOTHERSOCK), 3) ||
 	    differs(bc_close(client, 2), 2) ||
 	    unsettled(connects, NUMOTHERSOCK, 2) ||
-	    differs(bc_call(server, accept_first, 0, NULL), 0) ||
+	    differs(bc_call(server, bc_self_accept, 0, NULL), 0) ||
 	    differs(bc_close(server, 1), 1) ||
 	    unsettled(connects, NUMOTHERSOCK, 0) ||
 	    differs(bc_held(listens, NUMOTHERSOCK), 1))

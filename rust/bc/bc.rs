@@ -16,6 +16,7 @@
 //! | `numproc.rs` | the resource that follows tasks |
 //! | `pages.rs`, `mm.c` | the resources of pages, and the address spaces that have them |
 //! | `guarantee.rs`, `guarantee.c` | what is not refused, and not taken away |
+//! | `sockbuf.c` | what sockets have to send, and have received |
 //! | `files.rs`, `parse.rs` | the interface files |
 //! | `report.c`, `ubc/` | OpenVZ's files, which are a module |
 //! | `ffi.rs` | everything that is called in C |

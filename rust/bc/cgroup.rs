@@ -16,6 +16,7 @@ use crate::{
     },
     resource::{
         Resource,
+        Unit,
         NR,
         RESOURCES, //
     },
@@ -171,6 +172,12 @@ impl Drop for Bc {
         }
         // CAST: They are two.
         ffi::guarantees_count(-(self.guarantees.count() as c_int));
+        for resource in RESOURCES.iter().filter(|r| r.unit == Unit::Byte) {
+            let settings = self.counter(resource).settings();
+            for value in [settings.high, settings.max] {
+                ffi::sockbufs_count(-c_int::from(value != UNLIMITED));
+            }
+        }
         self.head.stock_free();
     }
 }
@@ -197,9 +204,9 @@ impl Refusal<'_> {
                 Setting::High => c"high",
                 Setting::Max => c"max",
             },
-            nr,
-            self.at.held(resource),
-            counter.settings(),
+            resource.shown(nr),
+            resource.shown(self.at.held(resource)),
+            counter.settings().map(|value| resource.shown(value)),
         );
     }
 }

@@ -60,6 +60,12 @@ pub(crate) const PRIVVMPAGES: usize = bindings::bc_resource_BC_PRIVVMPAGES as us
 pub(crate) const LOCKEDPAGES: usize = bindings::bc_resource_BC_LOCKEDPAGES as usize;
 /// Index of shmpages.
 pub(crate) const SHMPAGES: usize = bindings::bc_resource_BC_SHMPAGES as usize;
+/// Index of tcpsndbuf.
+pub(crate) const TCPSNDBUF: usize = bindings::bc_resource_BC_TCPSNDBUF as usize;
+/// Index of tcprcvbuf.
+pub(crate) const TCPRCVBUF: usize = bindings::bc_resource_BC_TCPRCVBUF as usize;
+/// Index of dgramrcvbuf.
+pub(crate) const DGRAMRCVBUF: usize = bindings::bc_resource_BC_DGRAMRCVBUF as usize;
 
 /// `struct bc_cgroup`.
 ///
@@ -224,6 +230,12 @@ pub(crate) fn trace_refusal(
 pub(crate) fn guarantees_count(nr: c_int) {
     // SAFETY: A guarantee that goes has come before; both sleep where this may.
     unsafe { bindings::bc_guarantees_count(nr) }
+}
+
+/// There are so many settings for buffers of sockets more, or less.
+pub(crate) fn sockbufs_count(nr: c_int) {
+    // SAFETY: A setting that goes has come before; both sleep where this may.
+    unsafe { bindings::bc_sockbufs_count(nr) }
 }
 
 /// The errno of a result, as C wants it.
@@ -479,11 +491,16 @@ pub(crate) unsafe extern "C" fn bc_grant_pages(
     cgroup: *mut bindings::bc_cgroup,
     resource: bindings::bc_resource,
     nr: c_ulong,
+    severity: bindings::bc_severity,
 ) -> c_int {
     // SAFETY: By the safety requirements of this function.
     let cgroup = unsafe { bc(cgroup) };
-    let resource = &RESOURCES[resource as usize];
-    errno(pages::grant(cgroup, resource, pages_of(nr)))
+    errno(pages::grant(
+        cgroup,
+        &RESOURCES[resource as usize],
+        pages_of(nr),
+        severity_of(severity),
+    ))
 }
 
 /// Moves the charge of pages from one cgroup to another; either may be null, for nobody.
@@ -562,10 +579,10 @@ pub(crate) unsafe extern "C" fn bc_report_counted(
             name: resource.name.as_char_ptr(),
             // CAST: Only what is held can be negative, for a moment: more was given back than was
             // counted.
-            held: cgroup.held(resource).max(0) as u64,
-            maxheld: counter.peak() as u64,
-            barrier: settings.high as u64,
-            limit: settings.max as u64,
+            held: resource.shown(cgroup.held(resource)).max(0) as u64,
+            maxheld: resource.shown(counter.peak()) as u64,
+            barrier: resource.shown(settings.high) as u64,
+            limit: resource.shown(settings.max) as u64,
             failcnt: counter.local.all() as u64,
         };
         report.nr += 1;

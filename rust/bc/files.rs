@@ -16,6 +16,7 @@ use crate::{
     },
     resource::{
         Resource,
+        Unit,
         RESOURCES, //
     }, //
 };
@@ -68,12 +69,14 @@ fn show_one(m: &SeqFile, bc: &Bc, file: File, resource: &Resource) {
     let name = resource.name;
     let counter = bc.counter(resource);
     let settings = counter.settings();
+    let shown = |nr| resource.shown(nr);
+    let setting = |nr| Value(resource.shown(nr));
 
     match file {
-        File::Current => seq_print!(m, "{} {}\n", name, bc.held(resource)),
-        File::Peak => seq_print!(m, "{} {}\n", name, counter.peak()),
-        File::Setting(Setting::High) => seq_print!(m, "{} {}\n", name, Value(settings.high)),
-        File::Setting(Setting::Max) => seq_print!(m, "{} {}\n", name, Value(settings.max)),
+        File::Current => seq_print!(m, "{} {}\n", name, shown(bc.held(resource))),
+        File::Peak => seq_print!(m, "{} {}\n", name, shown(counter.peak())),
+        File::Setting(Setting::High) => seq_print!(m, "{} {}\n", name, setting(settings.high)),
+        File::Setting(Setting::Max) => seq_print!(m, "{} {}\n", name, setting(settings.max)),
         File::Low => {}
         File::Events | File::EventsLocal => {
             let refusals = match file {
@@ -88,10 +91,10 @@ fn show_one(m: &SeqFile, bc: &Bc, file: File, resource: &Resource) {
                 m,
                 "{} held={} maxheld={} barrier={} limit={} failcnt={}\n",
                 name,
-                bc.held(resource),
-                counter.peak(),
-                Value(settings.high),
-                Value(settings.max),
+                shown(bc.held(resource)),
+                shown(counter.peak()),
+                setting(settings.high),
+                setting(settings.max),
                 counter.local.all()
             );
         }
@@ -137,7 +140,12 @@ pub(crate) fn set(bc: &Bc, setting: Setting, text: &[u8]) -> Result {
     let mut lowered = false;
     for (resource, value) in RESOURCES.iter().zip(values) {
         let Some(value) = value else { continue };
+        let value = resource.counted(value);
+        let counts = |value| c_int::from(resource.unit == Unit::Byte && value != UNLIMITED);
+        // Before it refuses anything, and not before it does no longer.
+        ffi::sockbufs_count(counts(value));
         let before = bc.counter(resource).set(setting, value);
+        ffi::sockbufs_count(-counts(before));
         lowered |= resource.stock > 0 && value < before;
     }
     // What is in stock was charged below the former settings.

@@ -14,10 +14,7 @@ DEFINE_STATIC_KEY_FALSE(bc_guarantee_key);
 
 void bc_guarantees_count(int nr)
 {
-	for (; nr > 0; nr--)
-		static_branch_inc(&bc_guarantee_key);
-	for (; nr < 0; nr++)
-		static_branch_dec(&bc_guarantee_key);
+	bc_key_count(&bc_guarantee_key, nr);
 }
 
 /**

@@ -82,6 +82,15 @@ static __always_inline bool bc_charge_stocked(struct bc_cgroup **owner, enum bc_
 	return false;
 }
 
+/* Of what turns a key on there are so many more, or fewer. May sleep. */
+static inline void bc_key_count(struct static_key_false *key, int nr)
+{
+	for (; nr > 0; nr--)
+		static_branch_inc(key);
+	for (; nr < 0; nr++)
+		static_branch_dec(key);
+}
+
 /* Requests for more pages than this pass by the stock, which holds no more of any resource. */
 #define BC_STOCKED_PAGES	256
 
@@ -103,6 +112,9 @@ void bc_move_mm(struct task_struct *task);
 /* guarantee.c */
 void bc_guarantees_count(int nr);
 long bc_memory_in_use(struct bc_cgroup *bc);
+
+/* sockbuf.c */
+void bc_sockbufs_count(int nr);
 
 /* report.c */
 struct bc_cgroup *bc_report_root(void);
@@ -128,7 +140,8 @@ int bc_grant(struct bc_cgroup *bc, enum bc_resource res, unsigned int nr,
 void bc_make_room(struct bc_cgroup *bc, enum bc_resource res);
 int bc_refill_pages(struct bc_cgroup *bc, enum bc_resource res, unsigned long nr,
 		    enum bc_severity severity);
-int bc_grant_pages(struct bc_cgroup *bc, enum bc_resource res, unsigned long nr);
+int bc_grant_pages(struct bc_cgroup *bc, enum bc_resource res, unsigned long nr,
+		   enum bc_severity severity);
 int bc_transfer_pages(struct bc_cgroup *from, struct bc_cgroup *to, enum bc_resource res,
 		      unsigned long nr, enum bc_severity severity);
 void bc_release(struct bc_cgroup *bc, enum bc_resource res, long nr);

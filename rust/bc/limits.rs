@@ -34,6 +34,14 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Both of them as something else.
+    pub(crate) fn map(self, value: impl Fn(i64) -> i64) -> Self {
+        Self {
+            high: value(self.high),
+            max: value(self.max),
+        }
+    }
+
     /// The value that a request may not pass, and whose it is.
     fn bound(self, severity: Severity) -> (i64, Setting) {
         match severity {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Resources of pages: charged in any number to who has one reference for all of them, an address
-//! space or an inode.
+//! space, an inode or a socket.
 
 use crate::{
     cgroup::Bc,
@@ -29,19 +29,20 @@ pub(crate) fn refill(
     Ok(())
 }
 
-/// Charges `nr` pages that were not in stock. Does not sleep: stock elsewhere may be what refuses
-/// them.
+/// Charges `nr` pages that were not in stock, and fills the stock of this CPU where that is
+/// allowed. Does not sleep: stock elsewhere may be what refuses them.
 ///
 /// # Errors
 ///
 /// The errno of the resource; the refusal was reported, and the stock is on its way back.
-pub(crate) fn grant(bc: &Bc, resource: &Resource, nr: i64) -> Result {
-    bc.charge(resource, nr, Severity::Strict)
-        .map_err(|refusal| {
-            refusal.report(bc, resource, nr);
-            refusal.at.head.stock_recall_later();
-            resource.errno
-        })
+pub(crate) fn grant(bc: &Bc, resource: &Resource, nr: i64, severity: Severity) -> Result {
+    bc.charge(resource, nr, severity).map_err(|refusal| {
+        refusal.report(bc, resource, nr);
+        refusal.at.head.stock_recall_later();
+        resource.errno
+    })?;
+    bc.head.stock_fill(resource);
+    Ok(())
 }
 
 /// Moves the charge of `nr` pages from one cgroup, or from nobody, to another one, or to nobody.

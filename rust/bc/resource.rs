@@ -3,15 +3,20 @@
 //! The table of resources. A new one is a row here, a value of `enum bc_resource` in
 //! [`include/linux/bc.h`](srctree/include/linux/bc.h), and the hooks that charge it.
 
-use crate::ffi;
+use crate::{
+    ffi,
+    limits::UNLIMITED, //
+};
 use kernel::{
     error::code::{
         EAGAIN,
         ENFILE,
+        ENOBUFS,
         ENOLCK,
         ENOMEM,
         ENOSPC, //
     },
+    page::PAGE_SIZE,
     prelude::*, //
 };
 
@@ -25,6 +30,8 @@ pub(crate) enum Unit {
     Object,
     /// Pages, of which something else has many, and one reference for all of them.
     Page,
+    /// Pages of a buffer, which are the same, but shown and set in bytes.
+    Byte,
 }
 
 /// What is particular to a resource.
@@ -39,6 +46,27 @@ pub(crate) struct Resource {
     /// How many units a CPU may have in stock; 0 for what is not charged often.
     pub(crate) stock: i32,
 }
+
+impl Resource {
+    /// How users see a count or a setting; [`UNLIMITED`] stays what it is.
+    pub(crate) fn shown(&self, nr: i64) -> i64 {
+        match self.unit {
+            Unit::Object | Unit::Page => nr,
+            Unit::Byte => nr.saturating_mul(PAGE),
+        }
+    }
+
+    /// What a setting is that a user has written, rounded down.
+    pub(crate) fn counted(&self, written: i64) -> i64 {
+        match self.unit {
+            Unit::Byte if written != UNLIMITED => written / PAGE,
+            _ => written,
+        }
+    }
+}
+
+/// Bytes. CAST: It fits into everything.
+const PAGE: i64 = PAGE_SIZE as i64;
 
 const TABLE: [Resource; NR] = [
     // In the order of `enum bc_resource`.
@@ -117,6 +145,27 @@ const TABLE: [Resource; NR] = [
         name: c"shmpages",
         errno: ENOSPC,
         unit: Unit::Page,
+        stock: 64,
+    },
+    Resource {
+        index: ffi::TCPSNDBUF,
+        name: c"tcpsndbuf",
+        errno: ENOBUFS,
+        unit: Unit::Byte,
+        stock: 64,
+    },
+    Resource {
+        index: ffi::TCPRCVBUF,
+        name: c"tcprcvbuf",
+        errno: ENOBUFS,
+        unit: Unit::Byte,
+        stock: 64,
+    },
+    Resource {
+        index: ffi::DGRAMRCVBUF,
+        name: c"dgramrcvbuf",
+        errno: ENOBUFS,
+        unit: Unit::Byte,
         stock: 64,
     },
 ];

@@ -258,16 +258,19 @@ int bc_charge_pages(struct bc_cgroup *bc, unsigned long res, unsigned long nr,
  * @bc: who pays
  * @res: what is asked for
  * @nr: how many
+ * @severity: which setting refuses them
  *
- * Strict. May refuse early, by at most what CPUs have in stock, which it has sent back then.
+ * May refuse early, by at most what CPUs have in stock, which it has sent back then.
  *
+ * Context: any but NMI.
  * Return: 0, or the resource's errno when they were refused.
  */
-int bc_charge_pages_nowait(struct bc_cgroup *bc, unsigned long res, unsigned long nr)
+int bc_charge_pages_nowait(struct bc_cgroup *bc, unsigned long res, unsigned long nr,
+			   enum bc_severity severity)
 {
 	if (likely(bc_stock_take_pages(bc, res, nr)))
 		return 0;
-	return bc_grant_pages(bc, res, nr);
+	return bc_grant_pages(bc, res, nr, severity);
 }
 
 /**

@@ -52,7 +52,8 @@ int bc_refill_pages(struct bc_cgroup *bc, enum bc_resource res, unsigned long nr
 	return bc_refill(bc, res);
 }
 
-int bc_grant_pages(struct bc_cgroup *bc, enum bc_resource res, unsigned long nr)
+int bc_grant_pages(struct bc_cgroup *bc, enum bc_resource res, unsigned long nr,
+		   enum bc_severity severity)
 {
 	return bc_refill(bc, res);
 }

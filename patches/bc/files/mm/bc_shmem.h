@@ -84,7 +84,7 @@ static inline int bc_charge_shmem_lock(struct shmem_inode_info *info, loff_t siz
 	int err = 0;
 
 	if (unlikely(info->bc))
-		err = bc_charge_pages_nowait(info->bc, BC_LOCKEDPAGES, nr);
+		err = bc_charge_pages_nowait(info->bc, BC_LOCKEDPAGES, nr, BC_STRICT);
 	if (!err)
 		info->bc_locked = nr;
 	return err;

@@ -111,6 +111,7 @@ limit() {
 	for resource in $(cut -d ' ' -f 1 $root/$1/bc.max); do
 		case $resource in
 		*pages) many=100 ;;
+		*buf) many=10000 ;;
 		*) many=1 ;;
 		esac
 		echo $resource $((10000 * many)) >$root/$1/bc.high

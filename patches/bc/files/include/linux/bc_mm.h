@@ -22,7 +22,8 @@ int __bc_charge_private(struct mm_struct *mm, unsigned long nr, enum bc_severity
 int bc_charge_pages(struct bc_cgroup *bc, unsigned long res, unsigned long nr,
 		    enum bc_severity severity);
 void bc_uncharge_pages(struct bc_cgroup *bc, unsigned long res, unsigned long nr);
-int bc_charge_pages_nowait(struct bc_cgroup *bc, unsigned long res, unsigned long nr);
+int bc_charge_pages_nowait(struct bc_cgroup *bc, unsigned long res, unsigned long nr,
+			   enum bc_severity severity);
 struct bc_cgroup *__bc_get_current(void);
 void __bc_put(struct bc_cgroup *bc);
 

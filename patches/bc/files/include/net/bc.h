@@ -8,6 +8,7 @@
 #include <linux/bc.h>
 #include <linux/gfp.h>
 #include <linux/preempt.h>
+#include <linux/string.h>
 #include <net/sock.h>
 
 #ifdef CONFIG_CGROUP_BC
@@ -39,12 +40,46 @@ static inline int bc_charge_sock(struct sock *sk, const struct proto *creator, g
 static inline int bc_charge_sock_clone(struct sock *newsk, const struct proto *creator,
 				       const struct sock *sk)
 {
+	/* Its buffers are its own. */
+	memset(newsk->sk_bc_pages, 0, sizeof(newsk->sk_bc_pages));
 	return bc_charge_like(&newsk->sk_bc, bc_sock_resource(creator), sk->sk_bc);
 }
 
 static inline void bc_uncharge_sock(struct sock *sk, const struct proto *creator)
 {
 	bc_uncharge(sk->sk_bc, bc_sock_resource(creator));
+}
+
+extern struct static_key_false bc_sockbuf_key;
+bool __bc_charge_sockbuf(struct sock *sk, unsigned int nr, int kind, bool forced);
+void __bc_uncharge_sockbuf(struct sock *sk, unsigned int nr);
+
+/* @nr pages more are about to be given to a socket, for one direction. */
+static inline bool bc_charge_sockbuf(struct sock *sk, unsigned int nr, int kind)
+{
+	return !static_branch_unlikely(&bc_sockbuf_key) || !sk->sk_bc ||
+	       __bc_charge_sockbuf(sk, nr, kind, false);
+}
+
+/* They are given in any case. */
+static inline void bc_force_sockbuf(struct sock *sk, unsigned int nr, int kind)
+{
+	if (static_branch_unlikely(&bc_sockbuf_key) && sk->sk_bc)
+		__bc_charge_sockbuf(sk, nr, kind, true);
+}
+
+/* What it was given in any case was for what is received. */
+static inline void bc_settle_sockbuf(struct sock *sk)
+{
+	if (static_branch_unlikely(&bc_sockbuf_key) && sk->sk_bc)
+		__bc_uncharge_sockbuf(sk, 0);
+}
+
+/* It gives @nr pages back. */
+static inline void bc_uncharge_sockbuf(struct sock *sk, unsigned int nr)
+{
+	if (unlikely(sk->sk_bc_pages[SK_MEM_SEND] | sk->sk_bc_pages[SK_MEM_RECV]))
+		__bc_uncharge_sockbuf(sk, nr);
 }
 
 #else /* !CONFIG_CGROUP_BC */
@@ -61,6 +96,15 @@ static inline int bc_charge_sock_clone(struct sock *newsk, const struct proto *c
 }
 
 static inline void bc_uncharge_sock(struct sock *sk, const struct proto *creator) { }
+
+static inline bool bc_charge_sockbuf(struct sock *sk, unsigned int nr, int kind)
+{
+	return true;
+}
+
+static inline void bc_force_sockbuf(struct sock *sk, unsigned int nr, int kind) { }
+static inline void bc_settle_sockbuf(struct sock *sk) { }
+static inline void bc_uncharge_sockbuf(struct sock *sk, unsigned int nr) { }
 
 #endif /* CONFIG_CGROUP_BC */
 
