@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kselftest.h"
@@ -798,6 +799,50 @@ cleanup:
 	return bc_remove(to, ret);
 }
 
+/* Who comes in from where nobody pays brings what can be written, or was. */
+static int test_privvmpages_enter(const char *root)
+{
+	struct bc_agent *agent = NULL;
+	int ret = KSFT_FAIL;
+	char *cgroup;
+	long held;
+
+	cgroup = bc_cgroup(root, "bc_enter");
+	agent = bc_agent(cgroup);
+	if (!agent)
+		goto cleanup;
+
+	held = bc_held(cgroup, PRIVVMPAGES);
+	if (differs(cg_enter(root, agent->pid), 0) ||
+	    differs(bc_held(cgroup, PRIVVMPAGES), 0) ||
+	    differs(bc_call(agent, map, 10, NULL), 0) ||
+	    differs(bc_call(agent, map_noreserve, 20, NULL), 0) ||
+	    differs(bc_call(agent, map_readonly, 5, NULL), 0) ||
+	    differs(bc_call(agent, map_none, 40, NULL), 0) ||
+	    differs(bc_call(agent, map_shared, 30, NULL), 0) ||
+	    differs(bc_call(agent, map_private_file, 3, NULL), 0) ||
+	    differs(bc_call(agent, map_text, 2, NULL), 0) ||
+	    differs(bc_call(agent, map, 8, NULL), 0) ||
+	    differs(bc_call(agent, touch, 8, NULL), 0) ||
+	    differs(bc_call(agent, protect, 8, NULL), 0) ||
+	    differs(bc_call(agent, map, 6, NULL), 0) ||
+	    differs(bc_call(agent, protect, 6, NULL), 0))
+		goto cleanup;
+	if (differs(cg_enter(cgroup, agent->pid), 0) ||
+	    differs(bc_held(cgroup, PRIVVMPAGES), held + 10 + 20 + 3 + 8) ||
+	    differs(bc_call(agent, unprotect, 6, NULL), 0) ||
+	    differs(bc_held(cgroup, PRIVVMPAGES), held + 10 + 20 + 3 + 8 + 6) ||
+	    differs(bc_call(agent, drop_all, 0, NULL), 0) ||
+	    differs(bc_held(cgroup, PRIVVMPAGES), held))
+		goto cleanup;
+
+	ret = KSFT_PASS;
+
+cleanup:
+	bc_stop(agent);
+	return bc_remove(cgroup, ret);
+}
+
 /* The controller comes and goes under it. */
 static int test_privvmpages_toggle(const char *root)
 {
@@ -911,12 +956,11 @@ cleanup:
 	return bc_remove(parent, ret);
 }
 
-/* Makes a child in another cgroup, with its own memory or its parent's. */
-static long clone_into(long flags, const char *cgroup)
+/* Makes a child in another cgroup. */
+static long clone_into(long arg __maybe_unused, const char *cgroup)
 {
-	static char stack[64 * 1024] __aligned(16);
 	struct clone_args args = {
-		.flags = CLONE_INTO_CGROUP | flags,
+		.flags = CLONE_INTO_CGROUP,
 		.exit_signal = SIGCHLD,
 	};
 	int fd = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -924,14 +968,10 @@ static long clone_into(long flags, const char *cgroup)
 	if (fd < 0)
 		return -1;
 	args.cgroup = fd;
-	if (flags & CLONE_VM) {
-		args.stack = (uintptr_t)stack;
-		args.stack_size = sizeof(stack);
-	}
 	child = syscall(SYS_clone3, &args, sizeof(args));
 	if (!child) {
 		while (true)
-			syscall(SYS_pause);
+			pause();
 	}
 	close(fd);
 	return child;
@@ -976,6 +1016,41 @@ cleanup:
 	return bc_remove(to, ret);
 }
 
+/* Lets the sharer have a child of its own. */
+static bool sharer_forks;
+
+static long let_fork(long on, const char *text __maybe_unused)
+{
+	__atomic_store_n(&sharer_forks, on, __ATOMIC_RELAXED);
+	return 0;
+}
+
+/* A process that has its parent's memory, and so makes no use of libc's. */
+static int live_in_it(void *arg __maybe_unused)
+{
+	static const struct timespec moment = { .tv_nsec = 1000000 };
+	bool forked = false;
+
+	while (true) {
+		if (!forked && __atomic_load_n(&sharer_forks, __ATOMIC_RELAXED)) {
+			forked = true;
+			syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+		}
+		syscall(SYS_nanosleep, &moment, NULL);
+	}
+	return 0;
+}
+
+static long clone_sharer(long arg __maybe_unused,
+			 const char *text __maybe_unused)
+{
+	static char stack[64 * 1024] __aligned(16);
+
+	child = clone(live_in_it, stack + sizeof(stack), CLONE_VM | SIGCHLD,
+		      NULL);
+	return child;
+}
+
 /* Who only shares an address space does not take it along. */
 static int test_privvmpages_shared_mm(const char *root)
 {
@@ -991,8 +1066,9 @@ static int test_privvmpages_shared_mm(const char *root)
 		goto cleanup;
 
 	held = bc_held(from, PRIVVMPAGES);
-	sharer = bc_call(agent, clone_into, CLONE_VM, to);
-	if (unmet(sharer > 0) || differs(bc_held(from, PRIVVMPAGES), held) ||
+	sharer = bc_call(agent, clone_sharer, 0, NULL);
+	if (unmet(sharer > 0) || differs(cg_enter(to, sharer), 0) ||
+	    differs(bc_held(from, PRIVVMPAGES), held) ||
 	    differs(bc_held(to, PRIVVMPAGES), 0) ||
 	    differs(cg_enter(root, sharer), 0) ||
 	    differs(bc_held(from, PRIVVMPAGES), held) ||
@@ -1009,6 +1085,46 @@ cleanup:
 	bc_stop(agent);
 	ret = bc_remove(from, ret);
 	return bc_remove(to, ret);
+}
+
+/* Nobody pays for its parent's memory, and somebody does for a child's. */
+static int test_privvmpages_sharer_forks(const char *root)
+{
+	struct bc_agent *agent = NULL;
+	char *cgroup, *after = NULL;
+	int i, ret = KSFT_FAIL;
+	long held, sharer;
+
+	cgroup = bc_cgroup(root, "bc_sharer");
+	after = bc_cgroup(root, "bc_after");
+	agent = bc_agent(root);
+	if (!agent || !after || differs(bc_call(agent, map, 50, NULL), 0) ||
+	    differs(bc_call(agent, let_fork, false, NULL), 0))
+		goto cleanup;
+	sharer = bc_call(agent, clone_sharer, 0, NULL);
+	if (unmet(sharer > 0) || differs(cg_enter(cgroup, sharer), 0) ||
+	    differs(bc_held(cgroup, PRIVVMPAGES), 0) ||
+	    differs(bc_call(agent, let_fork, true, NULL), 0) ||
+	    unsettled(cgroup, NUMPROC, 2))
+		goto cleanup;
+
+	held = bc_held(cgroup, PRIVVMPAGES);
+	if (unmet(held > 50) || differs(cg_enter(after, agent->pid), 0) ||
+	    differs(bc_held(after, PRIVVMPAGES), held) ||
+	    differs(bc_held(cgroup, PRIVVMPAGES), held) ||
+	    differs(bc_write(cgroup, "cgroup.kill", "1"), 0) ||
+	    differs(bc_call(agent, end_one, 0, NULL), 0))
+		goto cleanup;
+	/* The sharer's child has come to the program. */
+	for (i = 0; i < BC_POLL_TIMES && bc_held(cgroup, NUMPROC); i++)
+		bc_pause();
+
+	ret = KSFT_PASS;
+
+cleanup:
+	bc_stop(agent);
+	ret = bc_remove(cgroup, ret);
+	return bc_remove(after, ret);
 }
 
 /* A process with many threads costs one address space, which moves once. */
@@ -1149,6 +1265,7 @@ static int test_privvmpages_faults(const char *root)
 static const struct bc_test tests[] = {
 	T(test_privvmpages_barrier),
 	T(test_privvmpages_clone_into),
+	T(test_privvmpages_enter),
 	T(test_privvmpages_exec),
 	T(test_privvmpages_faults),
 	T(test_privvmpages_fork),
@@ -1159,6 +1276,7 @@ static const struct bc_test tests[] = {
 	T(test_privvmpages_parent_refuses),
 	T(test_privvmpages_races),
 	T(test_privvmpages_shared_mm),
+	T(test_privvmpages_sharer_forks),
 	T(test_privvmpages_steps),
 	T(test_privvmpages_stock),
 	T(test_privvmpages_swap),

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Address spaces: each is charged to one container as a whole, and moves with the process that owns
- * it. The totals are kept in struct mm_struct, for everybody and also while nobody pays, so that
- * moving one takes the same time whatever is mapped.
+ * it. The totals are kept in struct mm_struct while somebody pays, so that moving one to another
+ * container takes the same time whatever is mapped.
  */
 
 #include <linux/bc_mm.h>
+#include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
 #include <linux/sched/mm.h>
@@ -53,6 +54,29 @@ void __bc_init_mm(struct mm_struct *mm)
 	mm->bc = __bc_get_current();
 }
 
+/**
+ * bc_count_private - say what counts of an address space for which nobody has paid
+ * @mm: the address space; the caller has mmap_lock
+ *
+ * What can be written, and what was: it has memory of its own. Also what counted before, when
+ * somebody has paid once.
+ */
+void bc_count_private(struct mm_struct *mm)
+{
+	VMA_ITERATOR(vmi, mm, 0);
+	struct vm_area_struct *vma;
+
+	mm->private_vm = 0;
+	for_each_vma(vmi, vma) {
+		if (vma_test_any(vma, VMA_SHARED_BIT, VMA_HUGETLB_BIT))
+			continue;
+		if (vma_test(vma, VMA_WRITE_BIT) || vma->anon_vma)
+			vma_set_atomic_flag(vma, VMA_PRIVVM_BIT);
+		if (vma_test(vma, VMA_PRIVVM_BIT))
+			mm->private_vm += vma_pages(vma);
+	}
+}
+
 /*
  * Moves the charges of @mm, which nobody changes meanwhile, to @bc, to which the caller has a
  * reference.
@@ -65,6 +89,8 @@ static int bc_rebind_mm(struct mm_struct *mm, struct bc_cgroup *bc, enum bc_seve
 	if (from == to)
 		return 0;
 
+	if (!from)
+		bc_count_private(mm);
 	err = bc_transfer_pages(from, to, BC_PRIVVMPAGES, mm->private_vm, severity);
 	if (err)
 		return err;
@@ -88,10 +114,17 @@ static int bc_rebind_mm(struct mm_struct *mm, struct bc_cgroup *bc, enum bc_seve
  */
 int bc_fork_mm(struct task_struct *task, struct bc_cgroup *bc)
 {
+	struct mm_struct *mm = task->mm;
+	int err;
+
 	/* One that is shared with the parent is not the child's. */
-	if (!task->mm || task->mm == current->mm)
+	if (!mm || mm == current->mm || mm->bc == bc_payer(bc))
 		return 0;
-	return bc_rebind_mm(task->mm, bc, BC_STRICT);
+
+	mmap_read_lock(mm);
+	err = bc_rebind_mm(mm, bc, BC_STRICT);
+	mmap_read_unlock(mm);
+	return err;
 }
 
 /*
@@ -210,8 +243,24 @@ void __bc_exit_mm(struct mm_struct *mm)
  */
 int __bc_charge_private(struct mm_struct *mm, unsigned long nr, enum bc_severity severity)
 {
+	int err;
+
 	/* Half way from one program to the next, a refusal kills. */
 	if (severity == BC_STRICT && current->in_execve)
 		severity = BC_LENIENT;
-	return bc_charge_pages(mm->bc, BC_PRIVVMPAGES, nr, severity);
+	err = bc_charge_pages(mm->bc, BC_PRIVVMPAGES, nr, severity);
+	if (!err)
+		mm->private_vm += nr;
+	return err;
+}
+
+/**
+ * __bc_uncharge_private - give back what may have become private memory, when somebody pays
+ * @mm: the address space
+ * @nr: how many pages
+ */
+void __bc_uncharge_private(struct mm_struct *mm, unsigned long nr)
+{
+	mm->private_vm -= nr;
+	bc_uncharge_pages(mm->bc, BC_PRIVVMPAGES, nr);
 }

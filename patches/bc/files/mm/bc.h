@@ -8,6 +8,9 @@
  * neither MAP_NORESERVE nor a mode of overcommitment changes anything. Huge pages of hugetlbfs come
  * from a pool of their own, and do not count.
  *
+ * While nobody pays nothing of that is done. Who begins to pay has all mappings looked at, by
+ * bc_count_private().
+ *
  * All of it is under mmap_lock, held for writing.
  */
 #ifndef __MM_BC_H
@@ -37,28 +40,34 @@ static inline struct bc_pages bc_no_pages(void)
 
 #ifdef CONFIG_CGROUP_BC
 
+/* Whether somebody pays for what is mapped. */
+static inline bool bc_pays(const struct mm_struct *mm)
+{
+	return unlikely(mm->bc);
+}
+
 static inline int bc_charge_private(struct mm_struct *mm, unsigned long nr,
 				    enum bc_severity severity)
 {
-	int err = 0;
-
-	if (unlikely(mm->bc))
-		err = __bc_charge_private(mm, nr, severity);
-	if (!err)
-		mm->private_vm += nr;
-	return err;
+	return bc_pays(mm) ? __bc_charge_private(mm, nr, severity) : 0;
 }
 
 static inline void bc_uncharge_private(struct mm_struct *mm, struct bc_pages pages)
 {
-	mm->private_vm -= pages.nr;
-	if (unlikely(mm->bc))
-		bc_uncharge_pages(mm->bc, BC_PRIVVMPAGES, pages.nr);
+	if (bc_pays(mm))
+		__bc_uncharge_private(mm, pages.nr);
 }
 
 static inline void bc_set_private(vma_flags_t *flags)
 {
 	vma_flags_set(flags, VMA_PRIVVM_BIT);
+}
+
+/* The mappings of @oldmm are about to be copied to @mm, which is charged by their flags. */
+static inline void bc_dup_mm(struct mm_struct *mm, struct mm_struct *oldmm)
+{
+	if (bc_pays(mm) && !oldmm->bc)
+		bc_count_private(oldmm);
 }
 
 /* @nr pages of a mapping, if it counts. */
@@ -94,6 +103,8 @@ static inline void bc_uncharge_flags(struct mm_struct *mm, const vma_flags_t *fl
 static inline int bc_charge_mapping(struct mm_struct *mm, const struct file *file,
 				    vma_flags_t *flags, unsigned long nr, struct bc_pages replaced)
 {
+	if (!bc_pays(mm))
+		return 0;
 	if (!vma_flags_test(flags, VMA_WRITE_BIT) || vma_flags_test(flags, VMA_SHARED_BIT))
 		return 0;
 	if (file && is_file_hugepages(file))
@@ -122,6 +133,8 @@ static inline void bc_replace_private(const vma_flags_t *flags, struct bc_pages 
 static inline int bc_charge_writable(struct mm_struct *mm, const vma_flags_t *before,
 				     vma_flags_t *after, unsigned long nr)
 {
+	if (!bc_pays(mm))
+		return 0;
 	if (vma_flags_test_any(before, VMA_PRIVVM_BIT, VMA_SHARED_BIT, VMA_HUGETLB_BIT))
 		return 0;
 	bc_set_private(after);
@@ -131,6 +144,8 @@ static inline int bc_charge_writable(struct mm_struct *mm, const vma_flags_t *be
 /* Nothing was written to a mapping that is about to lose the right. */
 static inline void bc_drop_unwritten(const struct vm_area_struct *vma, vma_flags_t *after)
 {
+	if (!bc_pays(vma->vm_mm))
+		return;
 	if (!vma_flags_test(after, VMA_WRITE_BIT) && vma_is_anonymous(vma) && !vma->anon_vma)
 		vma_flags_clear(after, VMA_PRIVVM_BIT);
 }
@@ -141,12 +156,6 @@ static inline void bc_uncharge_cleared(struct mm_struct *mm, const vma_flags_t *
 {
 	if (!vma_flags_test(after, VMA_PRIVVM_BIT))
 		bc_uncharge_flags(mm, before, nr);
-}
-
-/* Whether somebody pays for what is locked: mm->locked_vm says how much it is. */
-static inline bool bc_pays(const struct mm_struct *mm)
-{
-	return unlikely(mm->bc);
 }
 
 static inline int bc_charge_locked(struct mm_struct *mm, unsigned long nr,
@@ -203,8 +212,6 @@ static inline void bc_release_moved(struct mm_struct *mm, struct bc_hold hold, b
 {
 	mm->bc = hold.bc;
 	if (unmapped) {
-		/* What is private was given back without who pays: that is for both, or for one. */
-		mm->private_vm += hold.private.nr;
 		if (hold.paid_twice)
 			bc_uncharge_private(mm, hold.private);
 		return;
@@ -243,6 +250,7 @@ static inline void bc_settle_locked(struct mm_struct *mm, unsigned long paid) { 
 static inline void bc_uncharge_private(struct mm_struct *mm, struct bc_pages pages) { }
 
 static inline void bc_set_private(vma_flags_t *flags) { }
+static inline void bc_dup_mm(struct mm_struct *mm, struct mm_struct *oldmm) { }
 
 static inline struct bc_pages bc_private_pages(const struct vm_area_struct *vma, unsigned long nr)
 {
