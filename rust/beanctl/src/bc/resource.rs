@@ -232,15 +232,17 @@ pub static RESOURCES: [Resource; 21] = [
         counts: "buffers of what TCP sockets have to send",
         refusal: "send() waits, or fails with EAGAIN where it must not wait",
         payer: "the cgroup of the socket",
-        hint: "keep the limit 2.5 KiB for each of numtcpsock above the barrier",
+        hint: "look for peers that do not read: ss -tanm; nothing is counted until some cgroup has a \
+               setting for buffers; leave the limit some pages for each of numtcpsock above the barrier",
     },
     Resource {
         name: "tcprcvbuf",
         source: Source::Bc,
         counts: "buffers of what TCP sockets have received",
-        refusal: "the peer is told to send less, and what it sends all the same is dropped",
+        refusal: "what comes in is dropped, and the peer sends it again, later each time",
         payer: "the cgroup of the socket",
-        hint: "keep the limit 2.5 KiB for each of numtcpsock above the barrier",
+        hint: "look for programs that do not read: ss -tanm; nothing is counted until some cgroup has a \
+               setting for buffers; leave the limit some pages for each of numtcpsock above the barrier",
     },
     Resource {
         name: "othersockbuf",
@@ -253,10 +255,11 @@ pub static RESOURCES: [Resource; 21] = [
     Resource {
         name: "dgramrcvbuf",
         source: Source::Bc,
-        counts: "buffers of datagrams that were received",
+        counts: "buffers of datagrams of UDP that were received",
         refusal: "datagrams are dropped",
         payer: "the cgroup of the socket",
-        hint: "a barrier below 32 KiB refuses the largest datagrams even when nothing else is held",
+        hint: "a limit below 68 KiB refuses the largest datagrams even when nothing else is held; \
+               nothing is counted until some cgroup has a setting for buffers",
     },
     Resource {
         name: "dcachesize",
