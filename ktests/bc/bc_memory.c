@@ -10,7 +10,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/swap.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "kselftest.h"
@@ -27,6 +26,7 @@ static struct {
 	char was[32];
 } settings[MOST_SETTINGS];
 static int nr_settings;
+static pid_t restorer;
 
 long bc_number(const char *path, const char *name)
 {
@@ -38,17 +38,27 @@ long bc_number(const char *path, const char *name)
 	return line ? strtol(line + strlen(name), NULL, 10) : -1;
 }
 
-int bc_setting(const char *name, const char *value)
+/* Also when the program ends in the middle of a test; agents do not. */
+static void restore_at_exit(void)
 {
-	char *path = settings[nr_settings].path;
+	if (getpid() == restorer)
+		bc_restore();
+}
+
+int bc_setting(const char *path, const char *value)
+{
 	char *was = settings[nr_settings].was;
 
+	if (!restorer) {
+		restorer = getpid();
+		atexit(restore_at_exit);
+	}
 	if (nr_settings == MOST_SETTINGS)
 		return -ENOSPC;
-	snprintf(path, sizeof(settings[0].path), "/proc/sys/%s", name);
 	if (bc_read(path, was, sizeof(settings[0].was)) <= 0)
 		return -ENOENT;
-	nr_settings++;
+	snprintf(settings[nr_settings++].path, sizeof(settings[0].path), "%s",
+		 path);
 	return value ? bc_write_path(path, value) : 0;
 }
 
@@ -57,6 +67,16 @@ void bc_restore(void)
 	for (; nr_settings; nr_settings--)
 		bc_write_path(settings[nr_settings - 1].path,
 			      settings[nr_settings - 1].was);
+}
+
+int bc_need_promises(void)
+{
+	long limit = bc_number("/proc/meminfo", "CommitLimit:");
+	long promised = bc_number("/proc/meminfo", "Committed_AS:");
+
+	if (limit - promised < 128 * 1024)
+		return bc_skip("the machine has promised too much already");
+	return KSFT_PASS;
 }
 
 static long huge_size(void)
@@ -80,60 +100,85 @@ int bc_need_thp(void)
 
 int bc_need_hugetlb(long nr)
 {
-	char text[80];
+	char dir[64], path[128], text[32];
+	long was;
 
-	snprintf(text, sizeof(text), HUGETLB, huge_size() / 1024);
-	if (access(text, F_OK))
+	snprintf(dir, sizeof(dir), HUGETLB, huge_size() / 1024);
+	snprintf(path, sizeof(path), "%s/nr_hugepages", dir);
+	was = bc_number(path, "");
+	if (was < 0)
 		return bc_skip("the kernel has no huge pages of that size");
-	snprintf(text, sizeof(text), "%ld", nr);
-	if (bc_setting("vm/nr_hugepages", text))
+	snprintf(text, sizeof(text), "%ld", was + nr);
+	if (bc_setting(path, text))
 		return KSFT_FAIL;
-	if (bc_read("/proc/sys/vm/nr_hugepages", text, sizeof(text)) <= 0 ||
-	    atol(text) < nr) {
+	snprintf(path, sizeof(path), "%s/free_hugepages", dir);
+	if (bc_number(path, "") < nr) {
 		bc_restore();
 		return bc_skip("there is no memory for huge pages");
 	}
 	return KSFT_PASS;
 }
 
+/* A device that has its room in memory, which is locked: it cannot be swapped to itself. */
 static int swap = -1;
 static char swap_device[32];
+static bool swap_is_on;
 
-/* A device that has its room in memory. */
-static int attach(void)
+static int make_room(void)
 {
 	const unsigned int header[] = { 1, SWAP_PAGES - 1, 0 };
-	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	size_t size = SWAP_PAGES * bc_page();
 	int memory = memfd_create("swap", MFD_CLOEXEC);
-	int nr = ioctl(control, LOOP_CTL_GET_FREE);
-	int ret = -1;
+	char *room;
 
+	if (memory < 0 || ftruncate(memory, size))
+		return -1;
+	room = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_LOCKED,
+		    memory, 0);
+	if (room == MAP_FAILED)
+		return -1;
+	memcpy(room + 1024, header, sizeof(header));
+	memcpy(room + bc_page() - 10, "SWAPSPACE2", 10);
+	return memory;
+}
+
+/* Others may look for a device as well. */
+static int attach(int memory)
+{
+	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	int i, nr;
+
+	for (i = 0; i < 10; i++) {
+		nr = ioctl(control, LOOP_CTL_GET_FREE);
+		if (nr < 0)
+			break;
+		snprintf(swap_device, sizeof(swap_device), "/dev/loop%d", nr);
+		swap = open(swap_device, O_RDWR | O_CLOEXEC);
+		if (swap >= 0 && !ioctl(swap, LOOP_SET_FD, memory))
+			break;
+		close(swap);
+		swap = -1;
+	}
 	close(control);
-	if (nr < 0 || memory < 0)
-		goto out;
-	snprintf(swap_device, sizeof(swap_device), "/dev/loop%d", nr);
-	swap = open(swap_device, O_RDWR | O_CLOEXEC);
-	if (swap >= 0 && !ftruncate(memory, SWAP_PAGES * bc_page()) &&
-	    pwrite(memory, header, sizeof(header), 1024) == sizeof(header) &&
-	    pwrite(memory, "SWAPSPACE2", 10, bc_page() - 10) == 10)
-		ret = ioctl(swap, LOOP_SET_FD, memory);
-out:
-	close(memory);
-	return ret;
+	return swap;
 }
 
 int bc_need_swap(void)
 {
+	int memory;
+
 	if (access("/proc/swaps", F_OK))
 		return bc_skip("the kernel has no swap");
 	if (access("/dev/loop-control", F_OK))
 		return bc_skip("the kernel has no loop devices");
-	if (attach() || swapon(swap_device, 0)) {
+	memory = make_room();
+	if (memory < 0 || attach(memory) < 0 || swapon(swap_device, 0)) {
 		ksft_print_msg("swap on %s: %s\n", swap_device,
 			       strerror(errno));
-		bc_end_swap();
 		return KSFT_FAIL;
 	}
+	close(memory);
+	swap_is_on = true;
 	return KSFT_PASS;
 }
 
@@ -141,10 +186,12 @@ void bc_end_swap(void)
 {
 	if (swap < 0)
 		return;
-	swapoff(swap_device);
+	if (swap_is_on)
+		swapoff(swap_device);
 	ioctl(swap, LOOP_CLR_FD, 0);
 	close(swap);
 	swap = -1;
+	swap_is_on = false;
 }
 
 void *bc_map_thp(long pages)
@@ -165,26 +212,17 @@ void *bc_map_thp(long pages)
 	return addr;
 }
 
-/* Of the whole machine; nobody but the tests has memory that is. */
-static long swapped(void)
-{
-	struct sysinfo info;
-
-	if (sysinfo(&info))
-		return 0;
-	return (info.totalswap - info.freeswap) * info.mem_unit / bc_page();
-}
-
 long bc_page_out(void *addr, long pages)
 {
-	long want = swapped() + pages;
+	static const char rollup[] = "/proc/self/smaps_rollup";
+	long want = bc_number(rollup, "Swap:") + pages * bc_page() / 1024;
 	int i;
 
 	for (i = 0; i < BC_POLL_TIMES; i++) {
 		/* The kernel need not do so at once. */
 		if (madvise(addr, pages * bc_page(), MADV_PAGEOUT))
 			return -1;
-		if (swapped() >= want)
+		if (bc_number(rollup, "Swap:") >= want)
 			return 0;
 		bc_pause();
 	}

@@ -2,22 +2,29 @@
 #ifndef _SELFTESTS_BC_MEMORY_H
 #define _SELFTESTS_BC_MEMORY_H
 
+#include <linux/memfd.h>
+#include <linux/mman.h>
+
 /* What tests of memory share: settings of the machine, huge pages and swap. */
 
 /* The number that follows a word in a file such as /proc/meminfo; -1 if none does. */
 long bc_number(const char *path, const char *name);
 
+#define OVERCOMMIT	"/proc/sys/vm/overcommit_memory"
+
 /*
- * A setting, by its name below /proc/sys; 0 or -errno. bc_restore() puts back
- * what was there before, the last one first. NULL only remembers.
+ * Write a setting of the machine; 0 or -errno. bc_restore() puts back what was
+ * there before, the last one first. NULL only remembers.
  */
-int bc_setting(const char *name, const char *value);
+int bc_setting(const char *path, const char *value);
 void bc_restore(void);
 
 /*
  * What the machine needs to have for a test: KSFT_PASS, or what the test is to
  * return. Huge pages go with bc_restore(), swap has to be given back.
  */
+/* The machine can promise some more than it has. */
+int bc_need_promises(void);
 int bc_need_thp(void);
 int bc_need_hugetlb(long nr);
 int bc_need_swap(void);

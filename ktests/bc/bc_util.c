@@ -78,6 +78,12 @@ static const char * const objects[] = {
 	NUMOTHERSOCK,
 	NUMSIGINFO,
 	NUMIPTENT,
+	PRIVVMPAGES,
+	LOCKEDPAGES,
+	SHMPAGES,
+	TCPSNDBUF,
+	TCPRCVBUF,
+	DGRAMRCVBUF,
 };
 
 static const char *skip_reason;

@@ -85,9 +85,9 @@ static bool overcommit(long pages)
 		 bc_number("/proc/meminfo", "Committed_AS:") +
 		 pages * bc_page() / 1024);
 	/* Of the two ways to say how much, each one ends the other. */
-	return !bc_setting("vm/overcommit_ratio", NULL) &&
-	       !bc_setting("vm/overcommit_kbytes", text) &&
-	       !bc_setting("vm/overcommit_memory", "2");
+	return !bc_setting("/proc/sys/vm/overcommit_ratio", NULL) &&
+	       !bc_setting("/proc/sys/vm/overcommit_kbytes", text) &&
+	       !bc_setting(OVERCOMMIT, "2");
 }
 
 /*
@@ -108,34 +108,34 @@ static int test_guarantees_vm(const char *root)
 	if (!child || differs(bc_enable(parent), 0))
 		goto cleanup;
 	agent = bc_agent(child);
-	if (!agent || unmet(overcommit(1000)))
+	if (!agent || unmet(overcommit(10000)))
 		goto cleanup;
 
 	held = bc_held(child, PRIVVMPAGES);
-	if (differs(bc_call(agent, map, 4000, NULL), -1) ||
+	if (differs(bc_call(agent, map, 40000, NULL), -1) ||
 	    differs(agent->err, ENOMEM) ||
 	    differs(bc_held(child, PRIVVMPAGES), held) ||
-	    differs(set(child, VMGUARPAGES, held + 5000), 0) ||
-	    differs(bc_call(agent, map, 4000, NULL), -1) ||
-	    differs(set(parent, VMGUARPAGES, held + 6000), 0) ||
-	    differs(bc_call(agent, map, 4000, NULL), 0) ||
-	    differs(bc_held(child, PRIVVMPAGES), held + 4000))
+	    differs(set(child, VMGUARPAGES, held + 50000), 0) ||
+	    differs(bc_call(agent, map, 40000, NULL), -1) ||
+	    differs(set(parent, VMGUARPAGES, held + 60000), 0) ||
+	    differs(bc_call(agent, map, 40000, NULL), 0) ||
+	    differs(bc_held(child, PRIVVMPAGES), held + 40000))
 		goto cleanup;
 
 	/* Shared memory is promised as well; above there is no more. */
-	if (differs(bc_call(agent, share, 2000, NULL), -1) ||
-	    differs(bc_call(agent, share, 1000, NULL), 0) ||
-	    differs(bc_call(agent, map, 100, NULL), -1) ||
-	    differs(bc_held(child, PRIVVMPAGES), held + 4000) ||
-	    differs(bc_held(child, SHMPAGES), 1000) ||
+	if (differs(bc_call(agent, share, 20000, NULL), -1) ||
+	    differs(bc_call(agent, share, 10000, NULL), 0) ||
+	    differs(bc_call(agent, map, 1000, NULL), -1) ||
+	    differs(bc_held(child, PRIVVMPAGES), held + 40000) ||
+	    differs(bc_held(child, SHMPAGES), 10000) ||
 	    differs(set(child, VMGUARPAGES, BC_MAX), 0) ||
-	    differs(bc_call(agent, map, 1100, NULL), -1) ||
-	    differs(bc_call(agent, map, 900, NULL), 0))
+	    differs(bc_call(agent, map, 11000, NULL), -1) ||
+	    differs(bc_call(agent, map, 9000, NULL), 0))
 		goto cleanup;
 
 	/* A guarantee is no limit. */
 	bc_restore();
-	if (differs(bc_call(agent, map, 4000, NULL), 0))
+	if (differs(bc_call(agent, map, 40000, NULL), 0))
 		goto cleanup;
 
 	ret = KSFT_PASS;
@@ -168,7 +168,7 @@ static long eat(long pages, const char *text __maybe_unused)
 				  -1, 0);
 
 		if (addr == MAP_FAILED ||
-		    bc_write_path("/proc/self/oom_score_adj", "500"))
+		    bc_write_path("/proc/self/oom_score_adj", "1000"))
 			_exit(EXIT_FAILURE);
 		for (i = 0; i < pages; i++)
 			addr[i * bc_page()] = i + 1;
@@ -241,16 +241,18 @@ cleanup:
 
 static int victims(const char *root, long large, long small, bool asked)
 {
+	bool was = bc_lists(root, "cgroup.subtree_control", "memory");
 	int ret;
 
-	if (cg_write(root, "cgroup.subtree_control", "+memory"))
+	if (!was && cg_write(root, "cgroup.subtree_control", "+memory"))
 		return bc_skip("memory is not counted");
 
 	ret = last_one(root, false, large, small, asked);
 	if (ret == KSFT_PASS)
 		ret = last_one(root, true, large, small, asked);
 
-	cg_write(root, "cgroup.subtree_control", "-memory");
+	if (!was)
+		cg_write(root, "cgroup.subtree_control", "-memory");
 	return ret;
 }
 

@@ -220,12 +220,12 @@ static int test_lockedpages_thp(const char *root)
 
 static long map_huge(long nr, const char *text __maybe_unused)
 {
-	return map_with(nr, MAP_HUGETLB);
+	return map_with(nr, MAP_HUGETLB | MAP_HUGE_2MB);
 }
 
 static long map_huge_locked(long nr, const char *text __maybe_unused)
 {
-	return map_with(nr, MAP_HUGETLB | MAP_LOCKED);
+	return map_with(nr, MAP_HUGETLB | MAP_HUGE_2MB | MAP_LOCKED);
 }
 
 static const struct bc_step huge[] = {

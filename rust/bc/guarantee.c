@@ -10,7 +10,7 @@
 #include "internal.h"
 
 /* On while there is a guarantee anywhere. */
-DEFINE_STATIC_KEY_FALSE(bc_guarantee_key);
+DEFINE_STATIC_KEY_DEFERRED_FALSE(bc_guarantee_key, HZ);
 
 void bc_guarantees_count(int nr)
 {

@@ -82,13 +82,16 @@ static __always_inline bool bc_charge_stocked(struct bc_cgroup **owner, enum bc_
 	return false;
 }
 
-/* Of what turns a key on there are so many more, or fewer. May sleep. */
-static inline void bc_key_count(struct static_key_false *key, int nr)
+/*
+ * Of what turns a key on there are so many more, or fewer. May sleep. It is turned off later, so
+ * that who goes to and fro patches no code.
+ */
+static inline void bc_key_count(struct static_key_false_deferred *key, int nr)
 {
 	for (; nr > 0; nr--)
-		static_branch_inc(key);
+		static_branch_deferred_inc(key);
 	for (; nr < 0; nr++)
-		static_branch_dec(key);
+		static_branch_slow_dec_deferred(key);
 }
 
 /* Requests for more pages than this pass by the stock, which holds no more of any resource. */

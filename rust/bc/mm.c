@@ -15,6 +15,9 @@
 
 #include "internal.h"
 
+/* As many mappings are looked at while all migrations of the machine wait. */
+#define BC_ENTER_MAPPINGS	4096
+
 /* Who pays for what a task of @bc has: nobody in the root. */
 static struct bc_cgroup *bc_payer(struct bc_cgroup *bc)
 {
@@ -168,7 +171,7 @@ void bc_move_mm_work(struct work_struct *work)
  *
  * Nothing is refused: policy does not stand in the way of organisation. Whoever has the address
  * space locked does not, either: all migrations of the machine would wait for him, so that it is
- * moved later then.
+ * moved later then. So is one that has to be looked at and has very many mappings.
  */
 void bc_move_mm(struct task_struct *task)
 {
@@ -185,7 +188,7 @@ void bc_move_mm(struct task_struct *task)
 		owned = owner && same_thread_group(owner, task);
 	}
 	/* Who charges has it for writing, and there is one migration at a time. */
-	if (owned && mmap_read_trylock(mm)) {
+	if (owned && (mm->bc || mm->map_count <= BC_ENTER_MAPPINGS) && mmap_read_trylock(mm)) {
 		bc_follow_owner(mm);
 		mmap_read_unlock(mm);
 	} else if (owned && queue_work(system_dfl_wq, &mm->bc_work)) {

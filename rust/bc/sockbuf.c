@@ -6,6 +6,9 @@
  * What was given for one direction may come to be used for the other one, and is given back for
  * neither. So it is looked at anew which is which whenever pages are given back: by then less than
  * a page can have changed sides without being seen.
+ *
+ * As sk_forward_alloc, the counts are under the socket's lock, or that of the receive queue for
+ * UDP, and share its race where a sockmap puts messages into a socket.
  */
 
 #include <linux/bc_mm.h>
@@ -13,8 +16,11 @@
 
 #include "internal.h"
 
+/* More at once is not what a socket needs to go on. */
+#define BC_FIRST_PAGES	32
+
 /* On while there is a setting for buffers anywhere. */
-DEFINE_STATIC_KEY_FALSE(bc_sockbuf_key);
+DEFINE_STATIC_KEY_DEFERRED_FALSE(bc_sockbuf_key, HZ);
 
 void bc_sockbufs_count(int nr)
 {
@@ -49,20 +55,23 @@ static bool bc_sock_counts(const struct sock *sk, int kind)
  * What a socket asks for first is refused by the limit only, so that those that have nothing go on
  * when others have much.
  *
- * Return: whether they were granted.
+ * Return: 1 when they were charged, 0 when they do not count, or the resource's errno.
  */
-bool __bc_charge_sockbuf(struct sock *sk, unsigned int nr, int kind, bool forced)
+int __bc_charge_sockbuf(struct sock *sk, unsigned int nr, int kind, bool forced)
 {
-	enum bc_severity severity = sk->sk_bc_pages[kind] ? BC_STRICT : BC_LENIENT;
+	bool first = !sk->sk_bc_pages[kind] && nr <= BC_FIRST_PAGES;
+	enum bc_severity severity = first ? BC_LENIENT : BC_STRICT;
+	int err;
 
 	if (!bc_sock_counts(sk, kind))
-		return true;
+		return 0;
 	if (forced)
 		severity = BC_FORCED;
-	if (bc_charge_pages_nowait(sk->sk_bc, bc_sockbuf_resource(sk, kind), nr, severity))
-		return false;
+	err = bc_charge_pages_nowait(sk->sk_bc, bc_sockbuf_resource(sk, kind), nr, severity);
+	if (err)
+		return err;
 	sk->sk_bc_pages[kind] += nr;
-	return true;
+	return 1;
 }
 
 /* So many pages are used in this direction now. */
@@ -89,8 +98,10 @@ void __bc_uncharge_sockbuf(struct sock *sk, unsigned int nr)
 	unsigned int sent = 0;
 
 	pages -= min(pages, nr);
+	/* What is queued by MSG_ZEROCOPY has no pages here: no more than one has come unseen. */
 	if (bc_sock_is_tcp(sk))
-		sent = min_t(unsigned int, sk_mem_pages(sk->sk_wmem_queued), pages);
+		sent = min3((unsigned int)sk_mem_pages(sk->sk_wmem_queued), pages,
+			    sk->sk_bc_pages[SK_MEM_SEND] + 1);
 
 	bc_set_sockbuf(sk, SK_MEM_SEND, sent);
 	bc_set_sockbuf(sk, SK_MEM_RECV, pages - sent);

@@ -128,9 +128,8 @@ struct static_key_false_deferred {
 };
 #define DEFINE_STATIC_KEY_DEFERRED_FALSE(name, delay) struct static_key_false_deferred name
 #define static_branch_unlikely(key) true
-struct static_key_false { int unused; };
-#define static_branch_inc(key) ((void)(key))
-#define static_branch_dec(key) ((void)(key))
+#define static_branch_deferred_inc(key) ((void)(key))
+#define static_branch_slow_dec_deferred(key) ((void)(key))
 
 /* Scopes, of which only that without preemption does anything. */
 static __always_inline int guard_preempt(void)

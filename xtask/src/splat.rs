@@ -95,6 +95,8 @@ const TITLES: &[&str] = &[
     r"unreferenced object 0x[0-9a-f]+",
     // A leak detector that gave up finds nothing.
     r"kmemleak: (Memory pool empty|Cannot (allocate a kmemleak|scan)|Kernel memory leak detector disabled)",
+    // The controller's own.
+    r"bc: -?\d+ \w+ left in a cgroup that is gone",
     r"(refcount_t|ODEBUG|list_(add|del) corruption|slab error|Slab corruption)[:. ]",
 ];
 

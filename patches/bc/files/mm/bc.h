@@ -58,9 +58,10 @@ static inline void bc_uncharge_private(struct mm_struct *mm, struct bc_pages pag
 		__bc_uncharge_private(mm, pages.nr);
 }
 
-static inline void bc_set_private(vma_flags_t *flags)
+static inline void bc_set_private(const struct mm_struct *mm, vma_flags_t *flags)
 {
-	vma_flags_set(flags, VMA_PRIVVM_BIT);
+	if (bc_pays(mm))
+		vma_flags_set(flags, VMA_PRIVVM_BIT);
 }
 
 /* The mappings of @oldmm are about to be copied to @mm, which is charged by their flags. */
@@ -109,7 +110,7 @@ static inline int bc_charge_mapping(struct mm_struct *mm, const struct file *fil
 		return 0;
 	if (file && is_file_hugepages(file))
 		return 0;
-	bc_set_private(flags);
+	vma_flags_set(flags, VMA_PRIVVM_BIT);
 	return bc_charge_private(mm, nr - replaced.nr, BC_STRICT);
 }
 
@@ -137,7 +138,7 @@ static inline int bc_charge_writable(struct mm_struct *mm, const vma_flags_t *be
 		return 0;
 	if (vma_flags_test_any(before, VMA_PRIVVM_BIT, VMA_SHARED_BIT, VMA_HUGETLB_BIT))
 		return 0;
-	bc_set_private(after);
+	vma_flags_set(after, VMA_PRIVVM_BIT);
 	return bc_charge_private(mm, nr, BC_LENIENT);
 }
 
@@ -249,7 +250,7 @@ static inline void bc_settle_locked(struct mm_struct *mm, unsigned long paid) { 
 
 static inline void bc_uncharge_private(struct mm_struct *mm, struct bc_pages pages) { }
 
-static inline void bc_set_private(vma_flags_t *flags) { }
+static inline void bc_set_private(const struct mm_struct *mm, vma_flags_t *flags) { }
 static inline void bc_dup_mm(struct mm_struct *mm, struct mm_struct *oldmm) { }
 
 static inline struct bc_pages bc_private_pages(const struct vm_area_struct *vma, unsigned long nr)

@@ -29,7 +29,7 @@ int bc_charge_pages_nowait(struct bc_cgroup *bc, unsigned long res, unsigned lon
 struct bc_cgroup *__bc_get_current(void);
 void __bc_put(struct bc_cgroup *bc);
 
-extern struct static_key_false bc_guarantee_key;
+extern struct static_key_false_deferred bc_guarantee_key;
 bool __bc_vm_guaranteed(const struct mm_struct *mm);
 void __bc_oom_prepare(void);
 bool __bc_oom_guaranteed(struct task_struct *task);
@@ -37,20 +37,20 @@ bool __bc_oom_guaranteed(struct task_struct *task);
 /* Whether more than the machine can promise has to be promised to @mm. */
 static inline bool bc_vm_guaranteed(const struct mm_struct *mm)
 {
-	return static_branch_unlikely(&bc_guarantee_key) && mm && __bc_vm_guaranteed(mm);
+	return static_branch_unlikely(&bc_guarantee_key.key) && mm && __bc_vm_guaranteed(mm);
 }
 
 /* Tasks are about to be compared, by what is in use now. May sleep. */
 static inline void bc_oom_prepare(void)
 {
-	if (static_branch_unlikely(&bc_guarantee_key))
+	if (static_branch_unlikely(&bc_guarantee_key.key))
 		__bc_oom_prepare();
 }
 
 /* Whether @task is to be killed after all others only. */
 static inline bool bc_oom_guaranteed(struct task_struct *task)
 {
-	return static_branch_unlikely(&bc_guarantee_key) && __bc_oom_guaranteed(task);
+	return static_branch_unlikely(&bc_guarantee_key.key) && __bc_oom_guaranteed(task);
 }
 
 /* A new address space, of the current task or of a child that it is about to make. */

@@ -50,28 +50,35 @@ static inline void bc_uncharge_sock(struct sock *sk, const struct proto *creator
 	bc_uncharge(sk->sk_bc, bc_sock_resource(creator));
 }
 
-extern struct static_key_false bc_sockbuf_key;
-bool __bc_charge_sockbuf(struct sock *sk, unsigned int nr, int kind, bool forced);
+extern struct static_key_false_deferred bc_sockbuf_key;
+int __bc_charge_sockbuf(struct sock *sk, unsigned int nr, int kind, bool forced);
 void __bc_uncharge_sockbuf(struct sock *sk, unsigned int nr);
 
-/* @nr pages more are about to be given to a socket, for one direction. */
-static inline bool bc_charge_sockbuf(struct sock *sk, unsigned int nr, int kind)
+static inline bool bc_counts_sockbuf(const struct sock *sk)
 {
-	return !static_branch_unlikely(&bc_sockbuf_key) || !sk->sk_bc ||
-	       __bc_charge_sockbuf(sk, nr, kind, false);
+	return static_branch_unlikely(&bc_sockbuf_key.key) && sk->sk_bc;
+}
+
+/*
+ * @nr pages more are about to be given to a socket, for one direction: 1 when they were charged, 0
+ * when they do not count, or the errno of a refusal.
+ */
+static inline int bc_charge_sockbuf(struct sock *sk, unsigned int nr, int kind)
+{
+	return bc_counts_sockbuf(sk) ? __bc_charge_sockbuf(sk, nr, kind, false) : 0;
 }
 
 /* They are given in any case. */
 static inline void bc_force_sockbuf(struct sock *sk, unsigned int nr, int kind)
 {
-	if (static_branch_unlikely(&bc_sockbuf_key) && sk->sk_bc)
+	if (bc_counts_sockbuf(sk))
 		__bc_charge_sockbuf(sk, nr, kind, true);
 }
 
 /* What it was given in any case was for what is received. */
 static inline void bc_settle_sockbuf(struct sock *sk)
 {
-	if (static_branch_unlikely(&bc_sockbuf_key) && sk->sk_bc)
+	if (bc_counts_sockbuf(sk))
 		__bc_uncharge_sockbuf(sk, 0);
 }
 
@@ -97,9 +104,9 @@ static inline int bc_charge_sock_clone(struct sock *newsk, const struct proto *c
 
 static inline void bc_uncharge_sock(struct sock *sk, const struct proto *creator) { }
 
-static inline bool bc_charge_sockbuf(struct sock *sk, unsigned int nr, int kind)
+static inline int bc_charge_sockbuf(struct sock *sk, unsigned int nr, int kind)
 {
-	return true;
+	return 0;
 }
 
 static inline void bc_force_sockbuf(struct sock *sk, unsigned int nr, int kind) { }
