@@ -81,7 +81,7 @@ static const struct program stress = {
 		  " --memfd 1 --memfd-bytes 4M --shm 1 --shm-bytes 4M \\\n"
 		  " --shm-sysv 1 --shm-sysv-bytes 4M --fork 1 \\\n"
 		  " --vforkmany 1 --stack 1 --malloc 1 --malloc-bytes 8M",
-	.settings = "privvmpages 60000\nlockedpages 2000\nshmpages 4000\n"
+	.settings = "privvmpages 60000\nlockedpages 2000\nshmpages 100000\n"
 		    "numproc 200\nnumfile 2000",
 	.refused = PRIVVMPAGES,
 };
@@ -174,10 +174,10 @@ static int load(const char *root, const struct program *program)
 
 cleanup:
 	bc_stop(agent);
-	ret = bc_remove(cgroup, ret);
+	/* What lies in a tmpfs is charged until it is gone. */
 	if (!chdir("/"))
 		nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-	return ret;
+	return bc_remove(cgroup, ret);
 }
 
 static int test_load_compiler(const char *root)

@@ -4,6 +4,7 @@
 #define _BC_INTERNAL_H
 
 #include <linux/bc.h>
+#include <linux/cleanup.h>
 #include <linux/seq_file.h>
 #include <trace/events/bc.h>
 
@@ -96,6 +97,32 @@ static inline void bc_key_count(struct static_key_false_deferred *key, int nr)
 
 /* Requests for more pages than this pass by the stock, which holds no more of any resource. */
 #define BC_STOCKED_PAGES	256
+
+void bc_stock_trim_surplus(struct bc_cgroup *bc, enum bc_resource res);
+
+/* Whether this CPU has so many pages in stock, which are the caller's then. */
+static __always_inline bool bc_stock_take_pages(struct bc_cgroup *bc, unsigned long res,
+						unsigned long nr)
+{
+	if (unlikely(nr > BC_STOCKED_PAGES))
+		return false;
+
+	guard(preempt)();
+	if (likely(this_cpu_sub_return(bc->stock->avail[res], (int)nr) >= 0))
+		return true;
+	this_cpu_add(bc->stock->avail[res], (int)nr);
+	return false;
+}
+
+/* Gives pages back to the stock of this CPU, not too many for it at once. */
+static __always_inline void bc_stock_put_pages(struct bc_cgroup *bc, unsigned long res,
+					       unsigned long nr)
+{
+	guard(preempt)();
+	if (unlikely(this_cpu_add_return(bc->stock->avail[res], (int)nr) >
+		     this_cpu_read(bc->stock->max[res])))
+		bc_stock_trim_surplus(bc, res);
+}
 
 /* stock.c */
 int bc_stock_alloc(struct bc_cgroup *bc);

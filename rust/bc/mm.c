@@ -256,14 +256,3 @@ int __bc_charge_private(struct mm_struct *mm, unsigned long nr, enum bc_severity
 		mm->private_vm += nr;
 	return err;
 }
-
-/**
- * __bc_uncharge_private - give back what may have become private memory, when somebody pays
- * @mm: the address space
- * @nr: how many pages
- */
-void __bc_uncharge_private(struct mm_struct *mm, unsigned long nr)
-{
-	mm->private_vm -= nr;
-	bc_uncharge_pages(mm->bc, BC_PRIVVMPAGES, nr);
-}

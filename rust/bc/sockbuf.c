@@ -32,19 +32,6 @@ static bool bc_sock_is_tcp(const struct sock *sk)
 	return bc_sock_resource(sk->sk_prot_creator) == BC_NUMTCPSOCK;
 }
 
-static enum bc_resource bc_sockbuf_resource(const struct sock *sk, int kind)
-{
-	if (!bc_sock_is_tcp(sk))
-		return BC_DGRAMRCVBUF;
-	return kind == SK_MEM_SEND ? BC_TCPSNDBUF : BC_TCPRCVBUF;
-}
-
-/* What others have to send is not accounted for by the page, nor is it here. */
-static bool bc_sock_counts(const struct sock *sk, int kind)
-{
-	return bc_sock_is_tcp(sk) || (sk->sk_type == SOCK_DGRAM && kind == SK_MEM_RECV);
-}
-
 /**
  * __bc_charge_sockbuf - charge pages of a buffer, when somebody pays
  * @sk: the socket, of which nobody else changes the accounts
@@ -53,56 +40,74 @@ static bool bc_sock_counts(const struct sock *sk, int kind)
  * @forced: they are there, whatever the settings are
  *
  * What a socket asks for first is refused by the limit only, so that those that have nothing go on
- * when others have much.
+ * when others have much. None gets more than it can remember, which is 256 MiB.
  *
  * Return: 1 when they were charged, 0 when they do not count, or the resource's errno.
  */
 int __bc_charge_sockbuf(struct sock *sk, unsigned int nr, int kind, bool forced)
 {
-	bool first = !sk->sk_bc_pages[kind] && nr <= BC_FIRST_PAGES;
-	enum bc_severity severity = first ? BC_LENIENT : BC_STRICT;
+	u16 *pages = &inet_sk(sk)->bc_pages[kind];
+	enum bc_severity severity;
+	enum bc_resource res;
 	int err;
 
-	if (!bc_sock_counts(sk, kind))
+	if (bc_sock_is_tcp(sk))
+		res = kind == SK_MEM_SEND ? BC_TCPSNDBUF : BC_TCPRCVBUF;
+	else if (sk->sk_type == SOCK_DGRAM && kind == SK_MEM_RECV)
+		res = BC_DGRAMRCVBUF;
+	else
+		/* What others have to send is not accounted for by the page, nor is it here. */
 		return 0;
-	if (forced)
-		severity = BC_FORCED;
-	err = bc_charge_pages_nowait(sk->sk_bc, bc_sockbuf_resource(sk, kind), nr, severity);
-	if (err)
-		return err;
-	sk->sk_bc_pages[kind] += nr;
+
+	if (unlikely(*pages + nr > U16_MAX))
+		return forced ? 0 : -ENOBUFS;
+	if (unlikely(!bc_stock_take_pages(sk->sk_bc, res, nr))) {
+		severity = !*pages && nr <= BC_FIRST_PAGES ? BC_LENIENT : BC_STRICT;
+		err = bc_grant_pages(sk->sk_bc, res, nr, forced ? BC_FORCED : severity);
+		if (err)
+			return err;
+	}
+	*pages += nr;
 	return 1;
 }
 
 /* So many pages are used in this direction now. */
-static void bc_set_sockbuf(struct sock *sk, int kind, unsigned int nr)
+static void bc_set_sockbuf(struct bc_cgroup *bc, enum bc_resource res, u16 *pages, unsigned int nr)
 {
-	enum bc_resource res = bc_sockbuf_resource(sk, kind);
-	unsigned int before = sk->sk_bc_pages[kind];
+	int before = *pages;
 
-	if (nr < before)
-		bc_uncharge_pages(sk->sk_bc, res, before - nr);
-	else if (nr > before)
-		bc_charge_pages_nowait(sk->sk_bc, res, nr - before, BC_FORCED);
-	sk->sk_bc_pages[kind] = nr;
+	*pages = min(nr, U16_MAX);
+	if (*pages < before)
+		bc_stock_put_pages(bc, res, before - *pages);
+	else if (*pages > before)
+		bc_charge_pages_nowait(bc, res, *pages - before, BC_FORCED);
 }
 
 /**
- * __bc_uncharge_sockbuf - give pages of a buffer back, when any were charged
+ * __bc_uncharge_sockbuf - give pages of a buffer back, when somebody pays
  * @sk: the socket, of which nobody else changes the accounts
  * @nr: how many pages, some of which it may have had before they were charged
  */
 void __bc_uncharge_sockbuf(struct sock *sk, unsigned int nr)
 {
-	unsigned int pages = sk->sk_bc_pages[SK_MEM_SEND] + sk->sk_bc_pages[SK_MEM_RECV];
-	unsigned int sent = 0;
+	u16 *pages = inet_sk(sk)->bc_pages;
+	unsigned int left, sent;
 
-	pages -= min(pages, nr);
+	if (!bc_sock_is_tcp(sk)) {
+		if (sk->sk_type != SOCK_DGRAM || !pages[SK_MEM_RECV])
+			return;
+		left = pages[SK_MEM_RECV] - min(pages[SK_MEM_RECV], nr);
+		bc_set_sockbuf(sk->sk_bc, BC_DGRAMRCVBUF, &pages[SK_MEM_RECV], left);
+		return;
+	}
+
+	left = pages[SK_MEM_SEND] + pages[SK_MEM_RECV];
+	if (!left)
+		return;
+	left -= min(left, nr);
 	/* What is queued by MSG_ZEROCOPY has no pages here: no more than one has come unseen. */
-	if (bc_sock_is_tcp(sk))
-		sent = min3((unsigned int)sk_mem_pages(sk->sk_wmem_queued), pages,
-			    sk->sk_bc_pages[SK_MEM_SEND] + 1);
-
-	bc_set_sockbuf(sk, SK_MEM_SEND, sent);
-	bc_set_sockbuf(sk, SK_MEM_RECV, pages - sent);
+	sent = min3((unsigned int)sk_mem_pages(sk->sk_wmem_queued), left,
+		    pages[SK_MEM_SEND] + 1U);
+	bc_set_sockbuf(sk->sk_bc, BC_TCPSNDBUF, &pages[SK_MEM_SEND], sent);
+	bc_set_sockbuf(sk->sk_bc, BC_TCPRCVBUF, &pages[SK_MEM_RECV], left - sent);
 }

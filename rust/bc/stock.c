@@ -51,6 +51,22 @@ static void bc_stock_empty(struct bc_stock *stock)
 }
 
 /**
+ * bc_stock_trim_surplus - take what this CPU has and may not keep, but for half of that
+ * @bc: whose stock it is
+ * @res: a resource of pages
+ *
+ * Context: preemption is off.
+ */
+void bc_stock_trim_surplus(struct bc_cgroup *bc, enum bc_resource res)
+{
+	int surplus = bc_stock_trim(this_cpu_ptr(bc->stock), res,
+				    this_cpu_read(bc->stock->max[res]) / 2);
+
+	if (surplus)
+		bc_release(bc, res, surplus);
+}
+
+/**
  * __bc_charge - bc_charge() when the stock of this CPU is empty
  * @bc: whose stock it was
  * @res: what is asked for
@@ -220,20 +236,6 @@ void __bc_uncharge_nr(struct bc_cgroup *bc, enum bc_resource res, unsigned int n
 }
 EXPORT_SYMBOL_GPL(__bc_uncharge_nr);
 
-/* Whether this CPU has so many pages in stock, which are the caller's then. */
-static __always_inline bool bc_stock_take_pages(struct bc_cgroup *bc, unsigned long res,
-						unsigned long nr)
-{
-	if (unlikely(nr > BC_STOCKED_PAGES))
-		return false;
-
-	guard(preempt)();
-	if (likely(this_cpu_sub_return(bc->stock->avail[res], (int)nr) >= 0))
-		return true;
-	this_cpu_add(bc->stock->avail[res], (int)nr);
-	return false;
-}
-
 /**
  * bc_charge_pages - charge pages
  * @bc: who pays; stays as long as it pays for any
@@ -281,22 +283,12 @@ int bc_charge_pages_nowait(struct bc_cgroup *bc, unsigned long res, unsigned lon
  */
 void bc_uncharge_pages(struct bc_cgroup *bc, unsigned long res, unsigned long nr)
 {
-	int surplus;
-
 	if (unlikely(nr > BC_STOCKED_PAGES)) {
 		bc_release(bc, res, nr);
 		return;
 	}
 
-	guard(preempt)();
-	if (likely(this_cpu_add_return(bc->stock->avail[res], (int)nr) <=
-		   this_cpu_read(bc->stock->max[res])))
-		return;
-
-	surplus = bc_stock_trim(this_cpu_ptr(bc->stock), res,
-				this_cpu_read(bc->stock->max[res]) / 2);
-	if (surplus)
-		bc_release(bc, res, surplus);
+	bc_stock_put_pages(bc, res, nr);
 }
 
 /* What @root and its descendants have in stock; exact when nobody charges or uncharges. */

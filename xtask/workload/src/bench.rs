@@ -90,20 +90,18 @@ const ROUND: u32 = 100;
 
 impl Operation {
     /// How many objects that the controller counts it makes and destroys, or how often it asks for
-    /// pages that are counted.
+    /// pages that are counted, or gives them back.
     fn objects(self) -> u32 {
         match self {
             Self::Getppid | Self::UnixSendRecv | Self::TcpSendRecv | Self::PageFault => 0,
             Self::OpenClose
             | Self::Flock
             | Self::FcntlLock
-            | Self::SigqueueWait
-            | Self::MmapMunmap
-            | Self::MmapTouchMunmap
-            | Self::MlockMunlock
-            | Self::Brk => 1,
+            | Self::SigqueueWait => 1,
             // A socket is a file as well, and so are a pseudoterminal and shared memory; a process
             // has an address space.
+            // Each of the two calls about memory has its own hooks.
+            Self::MmapMunmap | Self::MmapTouchMunmap | Self::MlockMunlock | Self::Brk => 2,
             Self::PipeClose
             | Self::ForkExitWait
             | Self::SocketTcp

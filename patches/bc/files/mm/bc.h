@@ -43,7 +43,11 @@ static inline struct bc_pages bc_no_pages(void)
 /* Whether somebody pays for what is mapped. */
 static inline bool bc_pays(const struct mm_struct *mm)
 {
-	return unlikely(mm->bc);
+	/*
+	 * Where no container is left, somebody who is gone may still pay for what others share: all
+	 * of it is given back at the end, and nothing before.
+	 */
+	return static_branch_unlikely(&bc_enabled_key.key) && mm->bc;
 }
 
 static inline int bc_charge_private(struct mm_struct *mm, unsigned long nr,
@@ -54,8 +58,10 @@ static inline int bc_charge_private(struct mm_struct *mm, unsigned long nr,
 
 static inline void bc_uncharge_private(struct mm_struct *mm, struct bc_pages pages)
 {
-	if (bc_pays(mm))
-		__bc_uncharge_private(mm, pages.nr);
+	if (!bc_pays(mm))
+		return;
+	mm->private_vm -= pages.nr;
+	bc_uncharge_pages(mm->bc, BC_PRIVVMPAGES, pages.nr);
 }
 
 static inline void bc_set_private(const struct mm_struct *mm, vma_flags_t *flags)
@@ -80,20 +86,23 @@ static inline struct bc_pages bc_private_pages(const struct vm_area_struct *vma,
 /* Adds a mapping that is about to be unmapped. */
 static inline void bc_add_private(struct bc_pages *pages, const struct vm_area_struct *vma)
 {
-	pages->nr += bc_private_pages(vma, vma_pages(vma)).nr;
+	if (bc_pays(vma->vm_mm))
+		pages->nr += bc_private_pages(vma, vma_pages(vma)).nr;
 }
 
 /* A mapping with these flags is about to have @nr more pages. */
 static inline int bc_charge_flags(struct mm_struct *mm, const vma_flags_t *flags, unsigned long nr,
 				  enum bc_severity severity)
 {
-	return vma_flags_test(flags, VMA_PRIVVM_BIT) ? bc_charge_private(mm, nr, severity) : 0;
+	if (!bc_pays(mm) || !vma_flags_test(flags, VMA_PRIVVM_BIT))
+		return 0;
+	return bc_charge_private(mm, nr, severity);
 }
 
 static inline void bc_uncharge_flags(struct mm_struct *mm, const vma_flags_t *flags,
 				     unsigned long nr)
 {
-	if (vma_flags_test(flags, VMA_PRIVVM_BIT))
+	if (bc_pays(mm) && vma_flags_test(flags, VMA_PRIVVM_BIT))
 		bc_uncharge_private(mm, (struct bc_pages){ nr });
 }
 
@@ -123,7 +132,7 @@ static inline void bc_uncharge_mapping(struct mm_struct *mm, const vma_flags_t *
 /* What the others had paid for is the new mapping's. */
 static inline void bc_replace_private(const vma_flags_t *flags, struct bc_pages *replaced)
 {
-	if (vma_flags_test(flags, VMA_PRIVVM_BIT))
+	if (replaced->nr && vma_flags_test(flags, VMA_PRIVVM_BIT))
 		replaced->nr = 0;
 }
 
@@ -175,13 +184,15 @@ static inline void bc_uncharge_locked(struct mm_struct *mm, unsigned long nr)
 static inline int bc_charge_locking(struct mm_struct *mm, const vma_flags_t *flags,
 				    unsigned long nr, enum bc_severity severity)
 {
-	return vma_flags_test(flags, VMA_LOCKED_BIT) ? bc_charge_locked(mm, nr, severity) : 0;
+	if (!bc_pays(mm) || !vma_flags_test(flags, VMA_LOCKED_BIT))
+		return 0;
+	return bc_charge_locked(mm, nr, severity);
 }
 
 static inline void bc_uncharge_locking(struct mm_struct *mm, const vma_flags_t *flags,
 				       unsigned long nr)
 {
-	if (vma_flags_test(flags, VMA_LOCKED_BIT))
+	if (bc_pays(mm) && vma_flags_test(flags, VMA_LOCKED_BIT))
 		bc_uncharge_locked(mm, nr);
 }
 

@@ -19,7 +19,6 @@ void __bc_init_mm(struct mm_struct *mm);
 void __bc_exec_mm(struct mm_struct *mm);
 void __bc_exit_mm(struct mm_struct *mm);
 int __bc_charge_private(struct mm_struct *mm, unsigned long nr, enum bc_severity severity);
-void __bc_uncharge_private(struct mm_struct *mm, unsigned long nr);
 void bc_count_private(struct mm_struct *mm);
 int bc_charge_pages(struct bc_cgroup *bc, unsigned long res, unsigned long nr,
 		    enum bc_severity severity);

@@ -9,6 +9,7 @@
 #include <linux/gfp.h>
 #include <linux/preempt.h>
 #include <linux/string.h>
+#include <net/inet_sock.h>
 #include <net/sock.h>
 
 #ifdef CONFIG_CGROUP_BC
@@ -41,7 +42,8 @@ static inline int bc_charge_sock_clone(struct sock *newsk, const struct proto *c
 				       const struct sock *sk)
 {
 	/* Its buffers are its own. */
-	memset(newsk->sk_bc_pages, 0, sizeof(newsk->sk_bc_pages));
+	if (creator->twsk_prot)
+		memset(inet_sk(newsk)->bc_pages, 0, sizeof(inet_sk(newsk)->bc_pages));
 	return bc_charge_like(&newsk->sk_bc, bc_sock_resource(creator), sk->sk_bc);
 }
 
@@ -85,7 +87,7 @@ static inline void bc_settle_sockbuf(struct sock *sk)
 /* It gives @nr pages back. */
 static inline void bc_uncharge_sockbuf(struct sock *sk, unsigned int nr)
 {
-	if (unlikely(sk->sk_bc_pages[SK_MEM_SEND] | sk->sk_bc_pages[SK_MEM_RECV]))
+	if (unlikely(sk->sk_bc))
 		__bc_uncharge_sockbuf(sk, nr);
 }
 
