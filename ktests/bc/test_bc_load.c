@@ -71,16 +71,21 @@ static const struct program heap = {
 	.refused = PRIVVMPAGES,
 };
 
-/* All that maps, locks and shares memory, which takes what it can get. */
+/*
+ * All that maps, locks and shares memory, more of it than there is. Some of its
+ * parts give up then, or take an errno for a failure, for which stress-ng ends
+ * with up to 3: what counts is that it ends by itself and nothing stays.
+ */
 static const struct program stress = {
 	.needs = "stress-ng",
-	.script = "stress-ng --verify --oomable --timeout 10 \\\n"
+	.script = "stress-ng --oomable --timeout 10 \\\n"
 		  " --vm 1 --vm-bytes 4M --mmap 1 --mmap-bytes 4M \\\n"
 		  " --mremap 1 --mremap-bytes 4M --brk 1 --brk-ops 2000 \\\n"
 		  " --mlock 1 --madvise 1 --mprotect 1 --munmap 1 \\\n"
 		  " --memfd 1 --memfd-bytes 4M --shm 1 --shm-bytes 4M \\\n"
 		  " --shm-sysv 1 --shm-sysv-bytes 4M --fork 1 \\\n"
-		  " --vforkmany 1 --stack 1 --malloc 1 --malloc-bytes 8M",
+		  " --vforkmany 1 --stack 1 --malloc 1 --malloc-bytes 8M ||\n"
+		  "[ $? -le 3 ]",
 	.settings = "privvmpages 60000\nlockedpages 2000\nshmpages 100000\n"
 		    "numproc 200\nnumfile 2000",
 	.refused = PRIVVMPAGES,
