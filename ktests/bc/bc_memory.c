@@ -47,7 +47,7 @@ static void restore_at_exit(void)
 
 int bc_setting(const char *path, const char *value)
 {
-	char *was = settings[nr_settings].was;
+	char *was;
 
 	if (!restorer) {
 		restorer = getpid();
@@ -55,6 +55,7 @@ int bc_setting(const char *path, const char *value)
 	}
 	if (nr_settings == MOST_SETTINGS)
 		return -ENOSPC;
+	was = settings[nr_settings].was;
 	if (bc_read(path, was, sizeof(settings[0].was)) <= 0)
 		return -ENOENT;
 	snprintf(settings[nr_settings++].path, sizeof(settings[0].path), "%s",
@@ -119,26 +120,30 @@ int bc_need_hugetlb(long nr)
 	return KSFT_PASS;
 }
 
-/* A device that has its room in memory, which is locked: it cannot be swapped to itself. */
+/* A device that has its room in memory, which is locked: it is not swapped to itself. */
 static int swap = -1;
 static char swap_device[32];
 static bool swap_is_on;
+static void *swap_room = MAP_FAILED;
+
+static size_t swap_size(void)
+{
+	return SWAP_PAGES * bc_page();
+}
 
 static int make_room(void)
 {
 	const unsigned int header[] = { 1, SWAP_PAGES - 1, 0 };
-	size_t size = SWAP_PAGES * bc_page();
 	int memory = memfd_create("swap", MFD_CLOEXEC);
-	char *room;
 
-	if (memory < 0 || ftruncate(memory, size))
+	if (memory < 0 || ftruncate(memory, swap_size()))
 		return -1;
-	room = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_LOCKED,
-		    memory, 0);
-	if (room == MAP_FAILED)
+	swap_room = mmap(NULL, swap_size(), PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_LOCKED, memory, 0);
+	if (swap_room == MAP_FAILED)
 		return -1;
-	memcpy(room + 1024, header, sizeof(header));
-	memcpy(room + bc_page() - 10, "SWAPSPACE2", 10);
+	memcpy(swap_room + 1024, header, sizeof(header));
+	memcpy(swap_room + bc_page() - 10, "SWAPSPACE2", 10);
 	return memory;
 }
 
@@ -184,14 +189,17 @@ int bc_need_swap(void)
 
 void bc_end_swap(void)
 {
-	if (swap < 0)
-		return;
 	if (swap_is_on)
 		swapoff(swap_device);
-	ioctl(swap, LOOP_CLR_FD, 0);
-	close(swap);
-	swap = -1;
 	swap_is_on = false;
+	if (swap >= 0) {
+		ioctl(swap, LOOP_CLR_FD, 0);
+		close(swap);
+	}
+	swap = -1;
+	if (swap_room != MAP_FAILED)
+		munmap(swap_room, swap_size());
+	swap_room = MAP_FAILED;
 }
 
 void *bc_map_thp(long pages)

@@ -21,9 +21,9 @@ void bc_restore(void);
 
 /*
  * What the machine needs to have for a test: KSFT_PASS, or what the test is to
- * return. Huge pages go with bc_restore(), swap has to be given back.
+ * return. Promises are what it may overcommit. Huge pages go with bc_restore(),
+ * swap with bc_end_swap(), also when it was not to be had.
  */
-/* The machine can promise some more than it has. */
 int bc_need_promises(void);
 int bc_need_thp(void);
 int bc_need_hugetlb(long nr);

@@ -402,18 +402,36 @@ cleanup:
 	return bc_remove(uses, ret);
 }
 
-#define MOUNTED		"/tmp/bc_shmpages_XXXXXX"
-static char mounted[] = MOUNTED;
+static char mounted[32];
+
+/* A tmpfs, until unmount_tmpfs(). */
+static bool mount_tmpfs(const char *options)
+{
+	strcpy(mounted, "/tmp/bc_shmpages_XXXXXX");
+	return mkdtemp(mounted) && !mount("bc", mounted, "tmpfs", 0, options);
+}
+
+static void unmount_tmpfs(void)
+{
+	umount2(mounted, MNT_DETACH);
+	rmdir(mounted);
+}
+
+/* A file of the tmpfs, by its name. */
+static int open_file(const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", mounted, name);
+	return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+}
 
 /* A file of so many pages in the tmpfs, which is text's. */
 static long write_file(long nr, const char *text)
 {
-	char path[PATH_MAX];
+	int fd = open_file(text);
 	long ret = 0;
-	int fd;
 
-	snprintf(path, sizeof(path), "%s/%s", mounted, text);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -1;
 	if (posix_fallocate(fd, 0, nr * bc_page()))
@@ -431,8 +449,7 @@ static int test_shmpages_tmpfs(const char *root)
 
 	cgroup = bc_cgroup(root, "bc_tmpfs");
 	/* The agent has to know the name. */
-	strcpy(mounted, MOUNTED);
-	if (!mkdtemp(mounted) || mount("bc", mounted, "tmpfs", 0, NULL))
+	if (!mount_tmpfs(NULL))
 		goto cleanup;
 	agent = bc_agent(cgroup);
 	if (!agent)
@@ -453,19 +470,15 @@ static int test_shmpages_tmpfs(const char *root)
 
 cleanup:
 	bc_stop(agent);
-	umount2(mounted, MNT_DETACH);
-	rmdir(mounted);
+	unmount_tmpfs();
 	return bc_remove(cgroup, ret);
 }
 
 /* A file of the tmpfs, with a size but without pages. */
 static long sparse(long nr, const char *text)
 {
-	char path[PATH_MAX];
-	int fd;
+	int fd = open_file(text);
 
-	snprintf(path, sizeof(path), "%s/%s", mounted, text);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (bc_self_keep(fd))
 		return -1;
 	return ftruncate(fd, nr * bc_page());
@@ -503,9 +516,7 @@ static int test_shmpages_thp(const char *root)
 	if (ret != KSFT_PASS)
 		return ret;
 	ret = KSFT_FAIL;
-	strcpy(mounted, MOUNTED);
-	if (!mkdtemp(mounted) ||
-	    mount("bc", mounted, "tmpfs", 0, "huge=always")) {
+	if (!mount_tmpfs("huge=always")) {
 		ret = bc_skip("no tmpfs has transparent huge pages");
 		goto cleanup;
 	}
@@ -548,8 +559,7 @@ static int test_shmpages_thp(const char *root)
 
 cleanup:
 	bc_stop(agent);
-	umount2(mounted, MNT_DETACH);
-	rmdir(mounted);
+	unmount_tmpfs();
 	return bc_remove(cgroup, ret);
 }
 

@@ -39,41 +39,43 @@ static int set(const char *cgroup, const char *file, const char *resource,
 	return bc_write(cgroup, file, text);
 }
 
-/* Sends up to so many bytes, as many as are taken at once; how many it were. */
-static long send_bytes(long nr, const char *text __maybe_unused)
+static ssize_t send_some(void *data, size_t len)
+{
+	return send(bc_self_newest(), data, len, MSG_DONTWAIT);
+}
+
+static ssize_t receive_some(void *data, size_t len)
+{
+	return recv(bc_self_newest(), data, len, MSG_DONTWAIT);
+}
+
+/* Up to so many bytes, as many as can be had at once; how many it were. */
+static long pass(long nr, ssize_t (*some)(void *data, size_t len))
 {
 	static char data[64 * KIB];
-	long sent = 0;
+	long done = 0;
 
-	while (sent < nr) {
-		size_t len = nr - sent < (long)sizeof(data) ?
-			     (size_t)(nr - sent) : sizeof(data);
-		ssize_t ret = send(bc_self_newest(), data, len, MSG_DONTWAIT);
+	while (done < nr) {
+		long left = nr - done;
+		ssize_t ret = some(data, left < (long)sizeof(data) ?
+				   (size_t)left : sizeof(data));
 
 		if (ret <= 0)
-			return sent ?: -1;
-		sent += ret;
+			return done ?: -1;
+		done += ret;
 	}
 
-	return sent;
+	return done;
+}
+
+static long send_bytes(long nr, const char *text __maybe_unused)
+{
+	return pass(nr, send_some);
 }
 
 static long receive_bytes(long nr, const char *text __maybe_unused)
 {
-	static char data[64 * KIB];
-	long received = 0;
-
-	while (received < nr) {
-		size_t len = nr - received < (long)sizeof(data) ?
-			     (size_t)(nr - received) : sizeof(data);
-		ssize_t ret = recv(bc_self_newest(), data, len, MSG_DONTWAIT);
-
-		if (ret <= 0)
-			return received ?: -1;
-		received += ret;
-	}
-
-	return received;
+	return pass(nr, receive_some);
 }
 
 /*

@@ -16,7 +16,6 @@ use crate::{
     },
     resource::{
         Resource,
-        Unit,
         NR,
         RESOURCES, //
     },
@@ -172,10 +171,10 @@ impl Drop for Bc {
         }
         // CAST: They are two.
         ffi::guarantees_count(-(self.guarantees.count() as c_int));
-        for resource in RESOURCES.iter().filter(|r| r.unit == Unit::Byte) {
+        for resource in &RESOURCES {
             let settings = self.counter(resource).settings();
             for value in [settings.high, settings.max] {
-                ffi::sockbufs_count(-c_int::from(value != UNLIMITED));
+                ffi::sockbufs_count(-c_int::from(resource.turns_on(value)));
             }
         }
         self.head.stock_free();

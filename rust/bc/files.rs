@@ -16,7 +16,6 @@ use crate::{
     },
     resource::{
         Resource,
-        Unit,
         RESOURCES, //
     }, //
 };
@@ -141,11 +140,10 @@ pub(crate) fn set(bc: &Bc, setting: Setting, text: &[u8]) -> Result {
     for (resource, value) in RESOURCES.iter().zip(values) {
         let Some(value) = value else { continue };
         let value = resource.counted(value);
-        let counts = |value| c_int::from(resource.unit == Unit::Byte && value != UNLIMITED);
         // Before it refuses anything, and not before it does no longer.
-        ffi::sockbufs_count(counts(value));
+        ffi::sockbufs_count(c_int::from(resource.turns_on(value)));
         let before = bc.counter(resource).set(setting, value);
-        ffi::sockbufs_count(-counts(before));
+        ffi::sockbufs_count(-c_int::from(resource.turns_on(before)));
         lowered |= resource.stock > 0 && value < before;
     }
     // What is in stock was charged below the former settings.

@@ -99,6 +99,7 @@ static inline void bc_key_count(struct static_key_false_deferred *key, int nr)
 #define BC_STOCKED_PAGES	256
 
 void bc_stock_trim_surplus(struct bc_cgroup *bc, enum bc_resource res);
+void bc_release(struct bc_cgroup *bc, enum bc_resource res, long nr);
 
 /* Whether this CPU has so many pages in stock, which are the caller's then. */
 static __always_inline bool bc_stock_take_pages(struct bc_cgroup *bc, unsigned long res,
@@ -114,10 +115,15 @@ static __always_inline bool bc_stock_take_pages(struct bc_cgroup *bc, unsigned l
 	return false;
 }
 
-/* Gives pages back to the stock of this CPU, not too many for it at once. */
+/* Gives pages back, to the stock of this CPU where it may keep them. */
 static __always_inline void bc_stock_put_pages(struct bc_cgroup *bc, unsigned long res,
 					       unsigned long nr)
 {
+	if (unlikely(nr > BC_STOCKED_PAGES)) {
+		bc_release(bc, res, nr);
+		return;
+	}
+
 	guard(preempt)();
 	if (unlikely(this_cpu_add_return(bc->stock->avail[res], (int)nr) >
 		     this_cpu_read(bc->stock->max[res])))
@@ -174,7 +180,6 @@ int bc_grant_pages(struct bc_cgroup *bc, enum bc_resource res, unsigned long nr,
 		   enum bc_severity severity);
 int bc_transfer_pages(struct bc_cgroup *from, struct bc_cgroup *to, enum bc_resource res,
 		      unsigned long nr, enum bc_severity severity);
-void bc_release(struct bc_cgroup *bc, enum bc_resource res, long nr);
 void bc_report_counted(struct bc_cgroup *bc, struct bc_report *report);
 
 /* ubc/ffi.rs */

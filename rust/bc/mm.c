@@ -6,7 +6,6 @@
  */
 
 #include <linux/bc_mm.h>
-#include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
 #include <linux/sched/mm.h>
@@ -177,7 +176,7 @@ void bc_move_mm(struct task_struct *task)
 {
 	struct mm_struct *mm = get_task_mm(task);
 	struct task_struct *owner;
-	bool owned;
+	bool owned, few;
 
 	if (!mm)
 		return;
@@ -187,8 +186,10 @@ void bc_move_mm(struct task_struct *task)
 		owner = rcu_dereference(mm->owner);
 		owned = owner && same_thread_group(owner, task);
 	}
+	/* Just a guess without the lock, of how long it takes. */
+	few = READ_ONCE(mm->bc) || READ_ONCE(mm->map_count) <= BC_ENTER_MAPPINGS;
 	/* Who charges has it for writing, and there is one migration at a time. */
-	if (owned && (mm->bc || mm->map_count <= BC_ENTER_MAPPINGS) && mmap_read_trylock(mm)) {
+	if (owned && few && mmap_read_trylock(mm)) {
 		bc_follow_owner(mm);
 		mmap_read_unlock(mm);
 	} else if (owned && queue_work(system_dfl_wq, &mm->bc_work)) {

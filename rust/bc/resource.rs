@@ -63,6 +63,11 @@ impl Resource {
             _ => written,
         }
     }
+
+    /// Whether a setting, as it is counted, has buffers of sockets counted at all.
+    pub(crate) fn turns_on(&self, setting: i64) -> bool {
+        self.unit == Unit::Byte && setting != UNLIMITED
+    }
 }
 
 /// Bytes. CAST: It fits into everything.

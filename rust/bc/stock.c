@@ -16,7 +16,10 @@
 
 #include "internal.h"
 
-/* A container that comes right after the last one has gone patches no code. */
+/*
+ * On while a container has a stock, which is until nothing refers to it any more: also who gives
+ * back may rely on it. One that comes right after the last one has gone patches no code.
+ */
 DEFINE_STATIC_KEY_DEFERRED_FALSE(bc_enabled_key, HZ);
 EXPORT_SYMBOL_GPL(bc_enabled_key);
 
@@ -283,11 +286,6 @@ int bc_charge_pages_nowait(struct bc_cgroup *bc, unsigned long res, unsigned lon
  */
 void bc_uncharge_pages(struct bc_cgroup *bc, unsigned long res, unsigned long nr)
 {
-	if (unlikely(nr > BC_STOCKED_PAGES)) {
-		bc_release(bc, res, nr);
-		return;
-	}
-
 	bc_stock_put_pages(bc, res, nr);
 }
 
@@ -489,11 +487,15 @@ int bc_stock_alloc(struct bc_cgroup *bc)
 	mutex_init(&bc->recall_lock);
 	INIT_WORK(&bc->recall, bc_recall_work);
 	INIT_RCU_WORK(&bc->close, bc_close_work);
+	static_branch_deferred_inc(&bc_enabled_key);
 	return 0;
 }
 
 void bc_stock_free(struct bc_cgroup *bc)
 {
+	if (!bc->stock)
+		return;
+	static_branch_slow_dec_deferred(&bc_enabled_key);
 	free_percpu(bc->stock);
 }
 

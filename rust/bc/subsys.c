@@ -11,18 +11,14 @@
 
 static int bc_css_online(struct cgroup_subsys_state *css)
 {
-	if (css->parent) {
+	if (css->parent)
 		WRITE_ONCE(css_bc(css)->online, true);
-		static_branch_deferred_inc(&bc_enabled_key);
-	}
 	return 0;
 }
 
 static void bc_css_offline(struct cgroup_subsys_state *css)
 {
 	bc_stock_close(css_bc(css));
-	/* Only charges depend on it; an uncharge looks whether somebody pays for the object. */
-	static_branch_slow_dec_deferred(&bc_enabled_key);
 }
 
 static int bc_can_attach(struct cgroup_taskset *tset)

@@ -224,6 +224,7 @@ mod tests {
             "INFO: task sh:12 blocked in I/O wait for more than 120 seconds.",
             "kmemleak: Cannot allocate a kmemleak_object structure",
             "kmemleak: Memory pool empty, consider increasing CONFIG_DEBUG_KMEMLEAK_MEM_POOL_SIZE",
+            "bc: -3 privvmpages left in a cgroup that is gone",
             "INFO: trying to register non-static key.",
             "UBSAN: array-index-out-of-bounds in kernel/cgroup/bc/core.c:1:2",
             "kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",

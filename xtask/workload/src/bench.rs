@@ -94,14 +94,11 @@ impl Operation {
     fn objects(self) -> u32 {
         match self {
             Self::Getppid | Self::UnixSendRecv | Self::TcpSendRecv | Self::PageFault => 0,
-            Self::OpenClose
-            | Self::Flock
-            | Self::FcntlLock
-            | Self::SigqueueWait => 1,
-            // A socket is a file as well, and so are a pseudoterminal and shared memory; a process
-            // has an address space.
+            Self::OpenClose | Self::Flock | Self::FcntlLock | Self::SigqueueWait => 1,
             // Each of the two calls about memory has its own hooks.
             Self::MmapMunmap | Self::MmapTouchMunmap | Self::MlockMunlock | Self::Brk => 2,
+            // A socket is a file as well, and so are a pseudoterminal and shared memory; a process
+            // has an address space.
             Self::PipeClose
             | Self::ForkExitWait
             | Self::SocketTcp

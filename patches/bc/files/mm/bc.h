@@ -43,10 +43,7 @@ static inline struct bc_pages bc_no_pages(void)
 /* Whether somebody pays for what is mapped. */
 static inline bool bc_pays(const struct mm_struct *mm)
 {
-	/*
-	 * Where no container is left, somebody who is gone may still pay for what others share: all
-	 * of it is given back at the end, and nothing before.
-	 */
+	/* On as long as anybody pays, also who is gone. */
 	return static_branch_unlikely(&bc_enabled_key.key) && mm->bc;
 }
 
@@ -56,12 +53,17 @@ static inline int bc_charge_private(struct mm_struct *mm, unsigned long nr,
 	return bc_pays(mm) ? __bc_charge_private(mm, nr, severity) : 0;
 }
 
+/* Somebody pays. */
+static inline void __bc_uncharge_private(struct mm_struct *mm, unsigned long nr)
+{
+	mm->private_vm -= nr;
+	bc_uncharge_pages(mm->bc, BC_PRIVVMPAGES, nr);
+}
+
 static inline void bc_uncharge_private(struct mm_struct *mm, struct bc_pages pages)
 {
-	if (!bc_pays(mm))
-		return;
-	mm->private_vm -= pages.nr;
-	bc_uncharge_pages(mm->bc, BC_PRIVVMPAGES, pages.nr);
+	if (bc_pays(mm))
+		__bc_uncharge_private(mm, pages.nr);
 }
 
 static inline void bc_set_private(const struct mm_struct *mm, vma_flags_t *flags)
@@ -96,14 +98,14 @@ static inline int bc_charge_flags(struct mm_struct *mm, const vma_flags_t *flags
 {
 	if (!bc_pays(mm) || !vma_flags_test(flags, VMA_PRIVVM_BIT))
 		return 0;
-	return bc_charge_private(mm, nr, severity);
+	return __bc_charge_private(mm, nr, severity);
 }
 
 static inline void bc_uncharge_flags(struct mm_struct *mm, const vma_flags_t *flags,
 				     unsigned long nr)
 {
 	if (bc_pays(mm) && vma_flags_test(flags, VMA_PRIVVM_BIT))
-		bc_uncharge_private(mm, (struct bc_pages){ nr });
+		__bc_uncharge_private(mm, nr);
 }
 
 /*
@@ -120,7 +122,7 @@ static inline int bc_charge_mapping(struct mm_struct *mm, const struct file *fil
 	if (file && is_file_hugepages(file))
 		return 0;
 	vma_flags_set(flags, VMA_PRIVVM_BIT);
-	return bc_charge_private(mm, nr - replaced.nr, BC_STRICT);
+	return __bc_charge_private(mm, nr - replaced.nr, BC_STRICT);
 }
 
 static inline void bc_uncharge_mapping(struct mm_struct *mm, const vma_flags_t *flags,
@@ -148,7 +150,7 @@ static inline int bc_charge_writable(struct mm_struct *mm, const vma_flags_t *be
 	if (vma_flags_test_any(before, VMA_PRIVVM_BIT, VMA_SHARED_BIT, VMA_HUGETLB_BIT))
 		return 0;
 	vma_flags_set(after, VMA_PRIVVM_BIT);
-	return bc_charge_private(mm, nr, BC_LENIENT);
+	return __bc_charge_private(mm, nr, BC_LENIENT);
 }
 
 /* Nothing was written to a mapping that is about to lose the right. */
@@ -186,14 +188,14 @@ static inline int bc_charge_locking(struct mm_struct *mm, const vma_flags_t *fla
 {
 	if (!bc_pays(mm) || !vma_flags_test(flags, VMA_LOCKED_BIT))
 		return 0;
-	return bc_charge_locked(mm, nr, severity);
+	return bc_charge_pages(mm->bc, BC_LOCKEDPAGES, nr, severity);
 }
 
 static inline void bc_uncharge_locking(struct mm_struct *mm, const vma_flags_t *flags,
 				       unsigned long nr)
 {
 	if (bc_pays(mm) && vma_flags_test(flags, VMA_LOCKED_BIT))
-		bc_uncharge_locked(mm, nr);
+		bc_uncharge_pages(mm->bc, BC_LOCKEDPAGES, nr);
 }
 
 /* Gives back what was paid for, and is not locked, after all or any more. */
