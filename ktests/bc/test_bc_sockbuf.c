@@ -19,6 +19,12 @@
 #ifndef SO_MEMINFO
 #define SO_MEMINFO	55
 #endif
+#ifndef SO_ZEROCOPY
+#define SO_ZEROCOPY	60
+#endif
+#ifndef MSG_ZEROCOPY
+#define MSG_ZEROCOPY	0x4000000
+#endif
 
 #define KIB		1024L
 #define MIB		(1024 * KIB)
@@ -26,6 +32,8 @@
 #define PLENTY		(1024 * MIB)
 /* What of a connection is not refused: a segment that comes in, at most. */
 #define FORCED		(128 * KIB)
+/* More than anything here asks for. */
+#define MOST_FAULTS	1000
 
 static int set(const char *cgroup, const char *file, const char *resource,
 	       long bytes)
@@ -537,6 +545,188 @@ cleanup:
 	return bc_remove(parent, ret);
 }
 
+/* A message from the newest socket while the nth thing that it asks for fails. */
+static long send_faulty(long nth, const char *text __maybe_unused)
+{
+	static const char data[1000];
+	long sent;
+	int err;
+
+	if (bc_self_fail(nth))
+		return -1;
+	sent = send(bc_self_newest(), data, sizeof(data), MSG_DONTWAIT) > 0;
+	err = errno;
+	/* Two if it was sent, and one when nothing had to fail. */
+	sent = 2 * sent + !bc_self_failed();
+	errno = err;
+	return sent;
+}
+
+/* Has a socket send to itself. */
+static long connect_udp(long port, const char *text __maybe_unused)
+{
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons(port),
+	};
+
+	return connect(bc_self_newest(), (struct sockaddr *)&addr,
+		       sizeof(addr));
+}
+
+/* What fails on the way to a datagram leaves nothing charged. */
+static int test_sockbuf_udp_faults(const char *root)
+{
+	struct bc_agent *agent = NULL;
+	int ret = KSFT_FAIL;
+	long port, nth, sent, failed = 0;
+	char *cgroup;
+
+	if (!bc_may_fail())
+		return bc_skip("the kernel injects no faults");
+
+	cgroup = bc_cgroup(root, "bc_udp");
+	agent = bc_agent(cgroup);
+	if (!agent || differs(set(cgroup, "bc.max", DGRAMRCVBUF, PLENTY), 0))
+		goto cleanup;
+	port = bc_call(agent, bind_udp, 0, NULL);
+	if (unmet(port > 0) ||
+	    differs(bc_call(agent, connect_udp, port, NULL), 0))
+		goto cleanup;
+
+	for (nth = 1, sent = 0; nth < MOST_FAULTS && sent % 2 == 0; nth++) {
+		sent = bc_call(agent, send_faulty, nth, NULL);
+		failed += sent == 0;
+		if (unmet(sent >= 0) || inexact(cgroup, agent) ||
+		    differs(bc_call(agent, take_datagrams, 0, NULL), sent / 2))
+			goto cleanup;
+	}
+	ksft_print_msg("%ld places, %ld messages not sent\n", nth - 2, failed);
+	if (unmet(failed > 0) || unmet(nth < MOST_FAULTS) ||
+	    miscounted(cgroup, "bc.events", DGRAMRCVBUF, 0, 0) ||
+	    differs(bc_close(agent, 1), 1) ||
+	    unsettled(cgroup, DGRAMRCVBUF, 0))
+		goto cleanup;
+
+	ret = KSFT_PASS;
+
+cleanup:
+	bc_stop(agent);
+	return bc_remove(cgroup, ret);
+}
+
+/* The same of a connection. */
+static int test_sockbuf_tcp_faults(const char *root)
+{
+	long nth, sent, failed = 0;
+	struct pair pair = {};
+	int ret = KSFT_FAIL;
+
+	if (!bc_may_fail())
+		return bc_skip("the kernel injects no faults");
+	if (!connected(&pair, root))
+		goto cleanup;
+
+	for (nth = 1, sent = 0; nth < MOST_FAULTS && sent % 2 == 0; nth++) {
+		sent = bc_call(pair.sender, send_faulty, nth, NULL);
+		failed += sent == 0;
+		if (unmet(sent >= 0) || inexact(pair.sends, pair.sender) ||
+		    inexact(pair.takes, pair.taker) ||
+		    takes_not(&pair, sent / 2 * 1000))
+			goto cleanup;
+	}
+	ksft_print_msg("%ld places, %ld messages not sent\n", nth - 2, failed);
+	if (unmet(failed > 0) || unmet(nth < MOST_FAULTS) ||
+	    miscounted(pair.sends, "bc.events", TCPSNDBUF, 0, 0) ||
+	    differs(bc_close(pair.sender, 1), 1) ||
+	    unsettled(pair.sends, TCPSNDBUF, 0) ||
+	    unsettled(pair.sends, TCPRCVBUF, 0))
+		goto cleanup;
+
+	ret = KSFT_PASS;
+
+cleanup:
+	return disconnect(&pair, ret);
+}
+
+/* From the program's own pages; how many bytes were taken. */
+static long send_uncopied(long nr, const char *text __maybe_unused)
+{
+	static char data[256 * KIB] __aligned(4096);
+	int on = 1;
+
+	if (setsockopt(bc_self_newest(), SOL_SOCKET, SO_ZEROCOPY, &on,
+		       sizeof(on)))
+		return -1;
+	return send(bc_self_newest(), data, nr, MSG_DONTWAIT | MSG_ZEROCOPY);
+}
+
+/* The messages that say that the kernel does not need the pages any more. */
+static long end_uncopied(long arg __maybe_unused,
+			 const char *text __maybe_unused)
+{
+	char control[128];
+	long nr = 0;
+
+	for (;;) {
+		struct msghdr msg = {
+			.msg_control = control,
+			.msg_controllen = sizeof(control),
+		};
+
+		if (recvmsg(bc_self_newest(), &msg,
+			    MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+			return nr;
+		nr++;
+	}
+}
+
+/* What is not copied has no pages of the socket, and is counted as such. */
+static int test_sockbuf_zerocopy(const char *root)
+{
+	struct pair pair = {};
+	int i, ret = KSFT_FAIL;
+
+	if (!connected(&pair, root))
+		goto cleanup;
+
+	for (i = 0; i < 10; i++) {
+		long copied = bc_call(pair.sender, send_bytes, 5000, NULL);
+		long uncopied = bc_call(pair.sender, send_uncopied, 256 * KIB,
+					NULL);
+
+		/* Most of it is not taken before the other end reads. */
+		if (unmet(copied > 0) || unmet(uncopied > 0) ||
+		    unmet(bc_held(pair.sends, TCPSNDBUF) >= 0) ||
+		    unmet(bc_held(pair.sends, TCPSNDBUF) <= 256 * KIB) ||
+		    takes_not(&pair, copied + uncopied))
+			goto cleanup;
+	}
+	/* Nothing of it stays, and what is copied counts as it did. */
+	for (i = 0; i < BC_POLL_TIMES; i++) {
+		if (bc_call(pair.sender, end_uncopied, 0, NULL) == 0 &&
+		    bc_held(pair.sends, TCPSNDBUF) <= bc_page())
+			break;
+		bc_pause();
+	}
+	if (differs(bc_call(pair.sender, send_bytes, 20 * KIB, NULL),
+		    20 * KIB) ||
+	    inexact(pair.sends, pair.sender) ||
+	    inexact(pair.takes, pair.taker) || takes_not(&pair, 20 * KIB) ||
+	    differs(bc_close(pair.sender, 1), 1) ||
+	    differs(bc_close(pair.taker, 1), 1) ||
+	    unsettled(pair.sends, TCPSNDBUF, 0) ||
+	    unsettled(pair.sends, TCPRCVBUF, 0) ||
+	    unsettled(pair.takes, TCPRCVBUF, 0))
+		goto cleanup;
+
+	ret = KSFT_PASS;
+
+cleanup:
+	return disconnect(&pair, ret);
+}
+
 /*
  * Nothing is counted before there is a setting. What was there then is given
  * back without having been charged; what is there when the last one goes is
@@ -608,7 +798,10 @@ static const struct bc_test tests[] = {
 	T(test_sockbuf_send_refused),
 	T(test_sockbuf_settings),
 	T(test_sockbuf_tcp),
+	T(test_sockbuf_tcp_faults),
 	T(test_sockbuf_udp),
+	T(test_sockbuf_udp_faults),
+	T(test_sockbuf_zerocopy),
 };
 
 #undef T

@@ -6,6 +6,7 @@
  */
 
 #include <linux/bc_mm.h>
+#include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
 #include <linux/sched/mm.h>
@@ -256,4 +257,119 @@ int __bc_charge_private(struct mm_struct *mm, unsigned long nr, enum bc_severity
 	if (!err)
 		mm->private_vm += nr;
 	return err;
+}
+
+/* What was charged for mappings that are detached: @first, or @all of them if there are more. */
+static unsigned long bc_private_of(struct vm_area_struct *first, struct ma_state *all)
+{
+	struct vm_area_struct *vma = first;
+	unsigned long nr = 0;
+
+	if (!all)
+		return vma && vma_test(vma, VMA_PRIVVM_BIT) ? vma_pages(vma) : 0;
+
+	mas_set(all, 0);
+	mas_for_each(all, vma, ULONG_MAX) {
+		if (vma_test(vma, VMA_PRIVVM_BIT))
+			nr += vma_pages(vma);
+	}
+	return nr;
+}
+
+/**
+ * bc_charge_mapping - charge a new mapping, when somebody pays
+ * @mm: the address space
+ * @file: what is mapped, or NULL
+ * @flags: its flags, which say that it counts afterwards, if it does
+ * @nr: how many pages it has
+ * @first: the first mapping whose place it takes, or NULL
+ * @all: all of them, if there are more; or NULL
+ *
+ * What they were charged is not charged again: when it is going to be there for sure,
+ * bc_take_over().
+ *
+ * Return: 0, or the errno of mmap().
+ */
+int bc_charge_mapping(struct mm_struct *mm, const struct file *file, vma_flags_t *flags,
+		      unsigned long nr, struct vm_area_struct *first, struct ma_state *all)
+{
+	bool locked = vma_flags_test(flags, VMA_LOCKED_BIT);
+	int err;
+
+	/* As RLIMIT_MEMLOCK, what is replaced is not taken into account. */
+	if (locked && bc_charge_pages(mm->bc, BC_LOCKEDPAGES, nr, BC_STRICT))
+		return -EAGAIN;
+	if (!vma_flags_test(flags, VMA_WRITE_BIT) || vma_flags_test(flags, VMA_SHARED_BIT))
+		return 0;
+	if (file && is_file_hugepages(file))
+		return 0;
+	err = __bc_charge_private(mm, nr - bc_private_of(first, all), BC_STRICT);
+	if (err) {
+		if (locked)
+			bc_uncharge_pages(mm->bc, BC_LOCKEDPAGES, nr);
+		return err;
+	}
+	vma_flags_set(flags, VMA_PRIVVM_BIT);
+	return 0;
+}
+
+/**
+ * bc_cancel_mapping - undo bc_charge_mapping()
+ * @mm: the address space
+ * @flags: those of the new mapping
+ * @nr: how many pages it was to have
+ * @first: the first mapping that stays
+ * @all: all of them, if there are more; or NULL
+ */
+void bc_cancel_mapping(struct mm_struct *mm, const vma_flags_t *flags, unsigned long nr,
+		       struct vm_area_struct *first, struct ma_state *all)
+{
+	if (vma_flags_test(flags, VMA_LOCKED_BIT))
+		bc_uncharge_pages(mm->bc, BC_LOCKEDPAGES, nr);
+	if (!vma_flags_test(flags, VMA_PRIVVM_BIT))
+		return;
+	nr -= bc_private_of(first, all);
+	mm->private_vm -= nr;
+	bc_uncharge_pages(mm->bc, BC_PRIVVMPAGES, nr);
+}
+
+/**
+ * bc_take_over - what mappings were charged is a new mapping's from now on, if that counts
+ * @flags: those of the new mapping
+ * @first: the first mapping whose place it takes, or NULL
+ * @all: all of them, if there are more; or NULL
+ */
+void bc_take_over(const vma_flags_t *flags, struct vm_area_struct *first, struct ma_state *all)
+{
+	struct vm_area_struct *vma = first;
+
+	if (!vma || !vma_flags_test(flags, VMA_PRIVVM_BIT))
+		return;
+	if (!all) {
+		vma_flags_clear(&vma->flags, VMA_PRIVVM_BIT);
+		return;
+	}
+	mas_set(all, 0);
+	mas_for_each(all, vma, ULONG_MAX)
+		vma_flags_clear(&vma->flags, VMA_PRIVVM_BIT);
+}
+
+/**
+ * bc_uncharge_unmapped - uncharge mappings that are gone, when somebody pays
+ * @mm: the address space
+ * @first: the first of them
+ * @all: all of them, if there are more; or NULL
+ * @locked: how many of their pages were locked
+ */
+void bc_uncharge_unmapped(struct mm_struct *mm, struct vm_area_struct *first, struct ma_state *all,
+			  unsigned long locked)
+{
+	unsigned long private = bc_private_of(first, all);
+
+	if (private) {
+		mm->private_vm -= private;
+		bc_uncharge_pages(mm->bc, BC_PRIVVMPAGES, private);
+	}
+	if (locked)
+		bc_uncharge_pages(mm->bc, BC_LOCKEDPAGES, locked);
 }

@@ -27,28 +27,16 @@ void bc_sockbufs_count(int nr)
 	bc_key_count(&bc_sockbuf_key, nr);
 }
 
-static bool bc_sock_is_tcp(const struct sock *sk)
+static __always_inline bool bc_sock_is_tcp(const struct sock *sk)
 {
-	return bc_sock_resource(sk->sk_prot_creator) == BC_NUMTCPSOCK;
+	return bc_sock_resource(sk) == BC_NUMTCPSOCK;
 }
 
-/**
- * __bc_charge_sockbuf - charge pages of a buffer, when somebody pays
- * @sk: the socket, of which nobody else changes the accounts
- * @nr: how many pages
- * @kind: SK_MEM_SEND or SK_MEM_RECV
- * @forced: they are there, whatever the settings are
- *
- * What a socket asks for first is refused by the limit only, so that those that have nothing go on
- * when others have much. None gets more than it can remember, which is 256 MiB.
- *
- * Return: 1 when they were charged, 0 when they do not count, or the resource's errno.
- */
-int __bc_charge_sockbuf(struct sock *sk, unsigned int nr, int kind, bool forced)
+static __always_inline int bc_give_sockbuf(struct sock *sk, unsigned int nr, int kind, bool forced)
 {
 	u16 *pages = &inet_sk(sk)->bc_pages[kind];
 	enum bc_severity severity;
-	enum bc_resource res;
+	unsigned long res;
 	int err;
 
 	if (bc_sock_is_tcp(sk))
@@ -71,15 +59,45 @@ int __bc_charge_sockbuf(struct sock *sk, unsigned int nr, int kind, bool forced)
 	return 1;
 }
 
-/* So many pages are used in this direction now. */
-static void bc_set_sockbuf(struct bc_cgroup *bc, enum bc_resource res, u16 *pages, unsigned int nr)
+/**
+ * __bc_charge_sockbuf - charge pages of a buffer, when somebody pays
+ * @sk: the socket, of which nobody else changes the accounts
+ * @nr: how many pages
+ * @kind: SK_MEM_SEND or SK_MEM_RECV
+ *
+ * What a socket asks for first is refused by the limit only, so that those that have nothing go on
+ * when others have much. None gets more than it can remember, which is 256 MiB.
+ *
+ * Return: 1 when they were charged, 0 when they do not count, or the resource's errno.
+ */
+int __bc_charge_sockbuf(struct sock *sk, unsigned int nr, int kind)
 {
-	int before = *pages;
+	return bc_give_sockbuf(sk, nr, kind, false);
+}
 
+/**
+ * __bc_force_sockbuf - charge pages that a socket is given in any case
+ * @sk: the socket, of which nobody else changes the accounts
+ * @nr: how many pages
+ */
+void __bc_force_sockbuf(struct sock *sk, unsigned int nr)
+{
+	if (sk->sk_bc)
+		bc_give_sockbuf(sk, nr, SK_MEM_SEND, true);
+}
+
+/* So many pages are used in this direction now. */
+static __always_inline void bc_set_sockbuf(struct bc_cgroup *bc, unsigned long res, u16 *pages,
+					   unsigned int nr)
+{
+	unsigned int before = *pages;
+
+	if (nr == before)
+		return;
 	*pages = min(nr, U16_MAX);
-	if (*pages < before)
-		bc_stock_put_pages(bc, res, before - *pages);
-	else if (*pages > before)
+	if (likely(nr < before))
+		bc_stock_put_pages(bc, res, before - nr);
+	else
 		bc_charge_pages_nowait(bc, res, *pages - before, BC_FORCED);
 }
 

@@ -93,7 +93,7 @@ impl Operation {
     /// pages that are counted, or gives them back.
     fn objects(self) -> u32 {
         match self {
-            Self::Getppid | Self::UnixSendRecv | Self::TcpSendRecv | Self::PageFault => 0,
+            Self::Getppid | Self::UnixSendRecv | Self::PageFault => 0,
             Self::OpenClose | Self::Flock | Self::FcntlLock | Self::SigqueueWait => 1,
             // Each of the two calls about memory has its own hooks.
             Self::MmapMunmap | Self::MmapTouchMunmap | Self::MlockMunlock | Self::Brk => 2,
@@ -106,7 +106,10 @@ impl Operation {
             | Self::PtyClose
             | Self::SharedTouchMunmap
             | Self::MemfdWriteClose => 2,
-            Self::ConnectAccept => 4,
+            // Each end asks for a page of a buffer, and gives it back.
+            Self::TcpSendRecv => 4,
+            // Two sockets, which are files as well, and a page for what the first one has to send.
+            Self::ConnectAccept => 6,
         }
     }
 

@@ -17,7 +17,6 @@
 #define __MM_BC_H
 
 #include <linux/bc_mm.h>
-#include <linux/hugetlb.h>
 #include <linux/mm.h>
 
 #include "internal.h"
@@ -26,17 +25,12 @@
 struct bc_hold {
 #ifdef CONFIG_CGROUP_BC
 	struct bc_cgroup *bc;
-	struct bc_pages private;
+	unsigned long private;
 	unsigned long locked;
 	/* The old and the new mapping have both been charged in full. */
 	bool paid_twice;
 #endif
 };
-
-static inline struct bc_pages bc_no_pages(void)
-{
-	return (struct bc_pages){};
-}
 
 #ifdef CONFIG_CGROUP_BC
 
@@ -60,12 +54,6 @@ static inline void __bc_uncharge_private(struct mm_struct *mm, unsigned long nr)
 	bc_uncharge_pages(mm->bc, BC_PRIVVMPAGES, nr);
 }
 
-static inline void bc_uncharge_private(struct mm_struct *mm, struct bc_pages pages)
-{
-	if (bc_pays(mm))
-		__bc_uncharge_private(mm, pages.nr);
-}
-
 static inline void bc_set_private(const struct mm_struct *mm, vma_flags_t *flags)
 {
 	if (bc_pays(mm))
@@ -77,19 +65,6 @@ static inline void bc_dup_mm(struct mm_struct *mm, struct mm_struct *oldmm)
 {
 	if (bc_pays(mm) && !oldmm->bc)
 		bc_count_private(oldmm);
-}
-
-/* @nr pages of a mapping, if it counts. */
-static inline struct bc_pages bc_private_pages(const struct vm_area_struct *vma, unsigned long nr)
-{
-	return (struct bc_pages){ vma_test(vma, VMA_PRIVVM_BIT) ? nr : 0 };
-}
-
-/* Adds a mapping that is about to be unmapped. */
-static inline void bc_add_private(struct bc_pages *pages, const struct vm_area_struct *vma)
-{
-	if (bc_pays(vma->vm_mm))
-		pages->nr += bc_private_pages(vma, vma_pages(vma)).nr;
 }
 
 /* A mapping with these flags is about to have @nr more pages. */
@@ -106,68 +81,6 @@ static inline void bc_uncharge_flags(struct mm_struct *mm, const vma_flags_t *fl
 {
 	if (bc_pays(mm) && vma_flags_test(flags, VMA_PRIVVM_BIT))
 		__bc_uncharge_private(mm, nr);
-}
-
-/*
- * A new mapping of @nr pages takes the place of others, which have paid for @replaced. When it is
- * going to be there for sure, bc_replace_private().
- */
-static inline int bc_charge_mapping(struct mm_struct *mm, const struct file *file,
-				    vma_flags_t *flags, unsigned long nr, struct bc_pages replaced)
-{
-	if (!bc_pays(mm))
-		return 0;
-	if (!vma_flags_test(flags, VMA_WRITE_BIT) || vma_flags_test(flags, VMA_SHARED_BIT))
-		return 0;
-	if (file && is_file_hugepages(file))
-		return 0;
-	vma_flags_set(flags, VMA_PRIVVM_BIT);
-	return __bc_charge_private(mm, nr - replaced.nr, BC_STRICT);
-}
-
-static inline void bc_uncharge_mapping(struct mm_struct *mm, const vma_flags_t *flags,
-				       unsigned long nr, struct bc_pages replaced)
-{
-	bc_uncharge_flags(mm, flags, nr - replaced.nr);
-}
-
-/* What the others had paid for is the new mapping's. */
-static inline void bc_replace_private(const vma_flags_t *flags, struct bc_pages *replaced)
-{
-	if (replaced->nr && vma_flags_test(flags, VMA_PRIVVM_BIT))
-		replaced->nr = 0;
-}
-
-/*
- * A mapping of @nr pages is about to change its protection: charges it when that makes it writable
- * for the first time.
- */
-static inline int bc_charge_writable(struct mm_struct *mm, const vma_flags_t *before,
-				     vma_flags_t *after, unsigned long nr)
-{
-	if (!bc_pays(mm))
-		return 0;
-	if (vma_flags_test_any(before, VMA_PRIVVM_BIT, VMA_SHARED_BIT, VMA_HUGETLB_BIT))
-		return 0;
-	vma_flags_set(after, VMA_PRIVVM_BIT);
-	return __bc_charge_private(mm, nr, BC_LENIENT);
-}
-
-/* Nothing was written to a mapping that is about to lose the right. */
-static inline void bc_drop_unwritten(const struct vm_area_struct *vma, vma_flags_t *after)
-{
-	if (!bc_pays(vma->vm_mm))
-		return;
-	if (!vma_flags_test(after, VMA_WRITE_BIT) && vma_is_anonymous(vma) && !vma->anon_vma)
-		vma_flags_clear(after, VMA_PRIVVM_BIT);
-}
-
-/* Uncharges @nr pages that counted @before, and do no longer. */
-static inline void bc_uncharge_cleared(struct mm_struct *mm, const vma_flags_t *before,
-				       const vma_flags_t *after, unsigned long nr)
-{
-	if (!vma_flags_test(after, VMA_PRIVVM_BIT))
-		bc_uncharge_flags(mm, before, nr);
 }
 
 static inline int bc_charge_locked(struct mm_struct *mm, unsigned long nr,
@@ -205,6 +118,39 @@ static inline void bc_settle_locked(struct mm_struct *mm, unsigned long paid)
 }
 
 /*
+ * A mapping of @nr pages is about to change its protection: charges it when that makes it writable
+ * for the first time.
+ */
+static inline int bc_charge_writable(struct mm_struct *mm, const vma_flags_t *before,
+				     vma_flags_t *after, unsigned long nr)
+{
+	if (!bc_pays(mm) || vma_flags_test_any(before, VMA_SHARED_BIT, VMA_HUGETLB_BIT))
+		return 0;
+	/* Not everybody derives the new flags from the old ones. */
+	vma_flags_set(after, VMA_PRIVVM_BIT);
+	if (vma_flags_test(before, VMA_PRIVVM_BIT))
+		return 0;
+	return __bc_charge_private(mm, nr, BC_LENIENT);
+}
+
+/* Nothing was written to a mapping that is about to lose the right. */
+static inline void bc_drop_unwritten(const struct vm_area_struct *vma, vma_flags_t *after)
+{
+	if (!bc_pays(vma->vm_mm))
+		return;
+	if (!vma_flags_test(after, VMA_WRITE_BIT) && vma_is_anonymous(vma) && !vma->anon_vma)
+		vma_flags_clear(after, VMA_PRIVVM_BIT);
+}
+
+/* Uncharges @nr pages that counted @before, and do no longer. */
+static inline void bc_uncharge_cleared(struct mm_struct *mm, const vma_flags_t *before,
+				       const vma_flags_t *after, unsigned long nr)
+{
+	if (!vma_flags_test(after, VMA_PRIVVM_BIT))
+		bc_uncharge_flags(mm, before, nr);
+}
+
+/*
  * The source of a mapping of @nr pages that was moved is about to be unmapped, or, when that
  * failed, the new one. Nothing is given back meanwhile: nobody else may have what is only moved.
  */
@@ -213,7 +159,7 @@ static inline struct bc_hold bc_hold_moved(struct vm_area_struct *vma, unsigned 
 {
 	struct bc_hold hold = {
 		.bc = vma->vm_mm->bc,
-		.private = bc_private_pages(vma, nr),
+		.private = vma_test(vma, VMA_PRIVVM_BIT) ? nr : 0,
 		.paid_twice = paid_twice,
 		.locked = vma_test(vma, VMA_LOCKED_BIT) ? nr : 0,
 	};
@@ -226,13 +172,13 @@ static inline void bc_release_moved(struct mm_struct *mm, struct bc_hold hold, b
 {
 	mm->bc = hold.bc;
 	if (unmapped) {
-		if (hold.paid_twice)
-			bc_uncharge_private(mm, hold.private);
+		if (hold.paid_twice && bc_pays(mm))
+			__bc_uncharge_private(mm, hold.private);
 		return;
 	}
 	/* Both are there. */
 	if (!hold.paid_twice)
-		bc_charge_private(mm, hold.private.nr, BC_FORCED);
+		bc_charge_private(mm, hold.private, BC_FORCED);
 	bc_charge_locked(mm, hold.locked, BC_FORCED);
 }
 
@@ -261,17 +207,8 @@ static inline void bc_uncharge_locking(struct mm_struct *mm, const vma_flags_t *
 				       unsigned long nr) { }
 static inline void bc_settle_locked(struct mm_struct *mm, unsigned long paid) { }
 
-static inline void bc_uncharge_private(struct mm_struct *mm, struct bc_pages pages) { }
-
 static inline void bc_set_private(const struct mm_struct *mm, vma_flags_t *flags) { }
 static inline void bc_dup_mm(struct mm_struct *mm, struct mm_struct *oldmm) { }
-
-static inline struct bc_pages bc_private_pages(const struct vm_area_struct *vma, unsigned long nr)
-{
-	return bc_no_pages();
-}
-
-static inline void bc_add_private(struct bc_pages *pages, const struct vm_area_struct *vma) { }
 
 static inline int bc_charge_flags(struct mm_struct *mm, const vma_flags_t *flags, unsigned long nr,
 				  enum bc_severity severity)
@@ -281,16 +218,6 @@ static inline int bc_charge_flags(struct mm_struct *mm, const vma_flags_t *flags
 
 static inline void bc_uncharge_flags(struct mm_struct *mm, const vma_flags_t *flags,
 				     unsigned long nr) { }
-
-static inline int bc_charge_mapping(struct mm_struct *mm, const struct file *file,
-				    vma_flags_t *flags, unsigned long nr, struct bc_pages replaced)
-{
-	return 0;
-}
-
-static inline void bc_uncharge_mapping(struct mm_struct *mm, const vma_flags_t *flags,
-				       unsigned long nr, struct bc_pages replaced) { }
-static inline void bc_replace_private(const vma_flags_t *flags, struct bc_pages *replaced) { }
 
 static inline int bc_charge_writable(struct mm_struct *mm, const vma_flags_t *before,
 				     vma_flags_t *after, unsigned long nr)

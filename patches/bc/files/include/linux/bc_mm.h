@@ -19,6 +19,13 @@ void __bc_init_mm(struct mm_struct *mm);
 void __bc_exec_mm(struct mm_struct *mm);
 void __bc_exit_mm(struct mm_struct *mm);
 int __bc_charge_private(struct mm_struct *mm, unsigned long nr, enum bc_severity severity);
+int bc_charge_mapping(struct mm_struct *mm, const struct file *file, vma_flags_t *flags,
+		      unsigned long nr, struct vm_area_struct *first, struct ma_state *all);
+void bc_cancel_mapping(struct mm_struct *mm, const vma_flags_t *flags, unsigned long nr,
+		       struct vm_area_struct *first, struct ma_state *all);
+void bc_take_over(const vma_flags_t *flags, struct vm_area_struct *first, struct ma_state *all);
+void bc_uncharge_unmapped(struct mm_struct *mm, struct vm_area_struct *first,
+			  struct ma_state *all, unsigned long locked);
 void bc_count_private(struct mm_struct *mm);
 int bc_charge_pages(struct bc_cgroup *bc, unsigned long res, unsigned long nr,
 		    enum bc_severity severity);
@@ -81,6 +88,21 @@ static inline void bc_exit_mm(struct mm_struct *mm)
 static inline void bc_init_mm(struct mm_struct *mm) { }
 static inline void bc_exec_mm(struct mm_struct *mm) { }
 static inline void bc_exit_mm(struct mm_struct *mm) { }
+
+static inline int bc_charge_mapping(struct mm_struct *mm, const struct file *file,
+				    vma_flags_t *flags, unsigned long nr,
+				    struct vm_area_struct *first, struct ma_state *all)
+{
+	return 0;
+}
+
+static inline void bc_cancel_mapping(struct mm_struct *mm, const vma_flags_t *flags,
+				     unsigned long nr, struct vm_area_struct *first,
+				     struct ma_state *all) { }
+static inline void bc_take_over(const vma_flags_t *flags, struct vm_area_struct *first,
+				struct ma_state *all) { }
+static inline void bc_uncharge_unmapped(struct mm_struct *mm, struct vm_area_struct *first,
+					struct ma_state *all, unsigned long locked) { }
 
 static inline bool bc_vm_guaranteed(const struct mm_struct *mm)
 {

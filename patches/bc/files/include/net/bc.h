@@ -18,42 +18,51 @@
  * By what a socket was made with: the same from its first to its last moment, unlike its type and
  * protocol.
  */
-static inline unsigned long bc_sock_resource(const struct proto *creator)
+static inline unsigned long bc_sock_resource(const struct sock *sk)
 {
 	/* TCP is the one that leaves something behind to wait. */
-	return creator->twsk_prot ? BC_NUMTCPSOCK : BC_NUMOTHERSOCK;
+	return sk->sk_prot_creator->twsk_prot ? BC_NUMTCPSOCK : BC_NUMOTHERSOCK;
 }
 
 /* Charges a new, zeroed socket to the current task; those of the kernel itself are nobody's. */
-static inline int bc_charge_sock(struct sock *sk, const struct proto *creator, gfp_t priority)
+static inline int bc_charge_sock(struct sock *sk, gfp_t priority)
 {
 	if (!static_branch_unlikely(&bc_enabled_key.key) || sk->sk_kern_sock)
 		return 0;
 	if (gfpflags_allow_blocking(priority))
-		return bc_charge(&sk->sk_bc, bc_sock_resource(creator));
+		return bc_charge(&sk->sk_bc, bc_sock_resource(sk));
 	/* A task that was interrupted has not asked for it. */
 	if (in_interrupt())
 		return 0;
-	return bc_charge_task(&sk->sk_bc, bc_sock_resource(creator), current, BC_STRICT);
+	return bc_charge_task(&sk->sk_bc, bc_sock_resource(sk), current, BC_STRICT);
 }
 
 /* Charges a connection to who pays for the listener. */
-static inline int bc_charge_sock_clone(struct sock *newsk, const struct proto *creator,
-				       const struct sock *sk)
+static inline int bc_charge_sock_clone(struct sock *newsk, const struct sock *sk)
 {
+	/* As it was copied: nothing is to be done where nobody pays. */
+	if (likely(!newsk->sk_bc))
+		return 0;
 	/* Its buffers are its own. */
-	if (creator->twsk_prot)
+	if (bc_sock_resource(newsk) == BC_NUMTCPSOCK)
 		memset(inet_sk(newsk)->bc_pages, 0, sizeof(inet_sk(newsk)->bc_pages));
-	return bc_charge_like(&newsk->sk_bc, bc_sock_resource(creator), sk->sk_bc);
+	return bc_charge_like(&newsk->sk_bc, bc_sock_resource(newsk), sk->sk_bc);
 }
 
-static inline void bc_uncharge_sock(struct sock *sk, const struct proto *creator)
+/* A copy will not become a socket: who pays for the listener does not pay for it. */
+static inline void bc_disown_sock(struct sock *newsk)
 {
-	bc_uncharge(sk->sk_bc, bc_sock_resource(creator));
+	newsk->sk_bc = NULL;
+}
+
+static inline void bc_uncharge_sock(struct sock *sk)
+{
+	bc_uncharge(sk->sk_bc, bc_sock_resource(sk));
 }
 
 extern struct static_key_false_deferred bc_sockbuf_key;
-int __bc_charge_sockbuf(struct sock *sk, unsigned int nr, int kind, bool forced);
+int __bc_charge_sockbuf(struct sock *sk, unsigned int nr, int kind);
+void __bc_force_sockbuf(struct sock *sk, unsigned int nr);
 void __bc_uncharge_sockbuf(struct sock *sk, unsigned int nr);
 
 static inline bool bc_counts_sockbuf(const struct sock *sk)
@@ -67,17 +76,17 @@ static inline bool bc_counts_sockbuf(const struct sock *sk)
  */
 static inline int bc_charge_sockbuf(struct sock *sk, unsigned int nr, int kind)
 {
-	return bc_counts_sockbuf(sk) ? __bc_charge_sockbuf(sk, nr, kind, false) : 0;
+	return bc_counts_sockbuf(sk) ? __bc_charge_sockbuf(sk, nr, kind) : 0;
 }
 
-/* They are given in any case. */
-static inline void bc_force_sockbuf(struct sock *sk, unsigned int nr, int kind)
+/* They are given in any case, for what is to be sent as far as is known. */
+static inline void bc_force_sockbuf(struct sock *sk, unsigned int nr)
 {
-	if (bc_counts_sockbuf(sk))
-		__bc_charge_sockbuf(sk, nr, kind, true);
+	if (static_branch_unlikely(&bc_sockbuf_key.key))
+		__bc_force_sockbuf(sk, nr);
 }
 
-/* What it was given in any case was for what is received. */
+/* What it was given in any case is for what is received. */
 static inline void bc_settle_sockbuf(struct sock *sk)
 {
 	if (bc_counts_sockbuf(sk))
@@ -93,25 +102,25 @@ static inline void bc_uncharge_sockbuf(struct sock *sk, unsigned int nr)
 
 #else /* !CONFIG_CGROUP_BC */
 
-static inline int bc_charge_sock(struct sock *sk, const struct proto *creator, gfp_t priority)
+static inline int bc_charge_sock(struct sock *sk, gfp_t priority)
 {
 	return 0;
 }
 
-static inline int bc_charge_sock_clone(struct sock *newsk, const struct proto *creator,
-				       const struct sock *sk)
+static inline int bc_charge_sock_clone(struct sock *newsk, const struct sock *sk)
 {
 	return 0;
 }
 
-static inline void bc_uncharge_sock(struct sock *sk, const struct proto *creator) { }
+static inline void bc_disown_sock(struct sock *newsk) { }
+static inline void bc_uncharge_sock(struct sock *sk) { }
 
 static inline int bc_charge_sockbuf(struct sock *sk, unsigned int nr, int kind)
 {
 	return 0;
 }
 
-static inline void bc_force_sockbuf(struct sock *sk, unsigned int nr, int kind) { }
+static inline void bc_force_sockbuf(struct sock *sk, unsigned int nr) { }
 static inline void bc_settle_sockbuf(struct sock *sk) { }
 static inline void bc_uncharge_sockbuf(struct sock *sk, unsigned int nr) { }
 
