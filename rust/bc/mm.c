@@ -262,11 +262,11 @@ int __bc_charge_private(struct mm_struct *mm, unsigned long nr, enum bc_severity
 /* What was charged for mappings that are detached: @first, or @all of them if there are more. */
 static unsigned long bc_private_of(struct vm_area_struct *first, struct ma_state *all)
 {
-	struct vm_area_struct *vma = first;
+	struct vm_area_struct *vma;
 	unsigned long nr = 0;
 
 	if (!all)
-		return vma && vma_test(vma, VMA_PRIVVM_BIT) ? vma_pages(vma) : 0;
+		return first && vma_test(first, VMA_PRIVVM_BIT) ? vma_pages(first) : 0;
 
 	mas_set(all, 0);
 	mas_for_each(all, vma, ULONG_MAX) {
@@ -285,8 +285,8 @@ static unsigned long bc_private_of(struct vm_area_struct *first, struct ma_state
  * @first: the first mapping whose place it takes, or NULL
  * @all: all of them, if there are more; or NULL
  *
- * What they were charged is not charged again: when it is going to be there for sure,
- * bc_take_over().
+ * What they were charged is not charged again. Once the new mapping cannot fail for want of memory
+ * any more, bc_take_over() has to be called, or else bc_cancel_mapping().
  *
  * Return: 0, or the errno of mmap().
  */
@@ -341,12 +341,12 @@ void bc_cancel_mapping(struct mm_struct *mm, const vma_flags_t *flags, unsigned 
  */
 void bc_take_over(const vma_flags_t *flags, struct vm_area_struct *first, struct ma_state *all)
 {
-	struct vm_area_struct *vma = first;
+	struct vm_area_struct *vma;
 
-	if (!vma || !vma_flags_test(flags, VMA_PRIVVM_BIT))
+	if (!first || !vma_flags_test(flags, VMA_PRIVVM_BIT))
 		return;
 	if (!all) {
-		vma_flags_clear(&vma->flags, VMA_PRIVVM_BIT);
+		vma_flags_clear(&first->flags, VMA_PRIVVM_BIT);
 		return;
 	}
 	mas_set(all, 0);

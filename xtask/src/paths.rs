@@ -14,7 +14,7 @@ pub fn repo() -> &'static Path {
 
 /// Everything that can be made again: `${XDG_CACHE_HOME:-~/.cache}/beanpod`, or `BEANPOD_CACHE`.
 pub fn cache() -> PathBuf {
-    if let Some(dir) = env::var_os("BEANPOD_CACHE") {
+    if let Some(dir) = env::var_os("BEANPOD_CACHE").filter(|dir| !dir.is_empty()) {
         return dir.into();
     }
     let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);

@@ -49,7 +49,7 @@ static inline int bc_charge_sock_clone(struct sock *newsk, const struct sock *sk
 	return bc_charge_like(&newsk->sk_bc, bc_sock_resource(newsk), sk->sk_bc);
 }
 
-/* A copy will not become a socket: who pays for the listener does not pay for it. */
+/* Of a copy that was not charged, and will not become a socket: sk_bc is the listener's. */
 static inline void bc_disown_sock(struct sock *newsk)
 {
 	newsk->sk_bc = NULL;
