@@ -29,7 +29,7 @@ void bc_sockbufs_count(int nr)
 
 static __always_inline bool bc_sock_is_tcp(const struct sock *sk)
 {
-	return bc_sock_resource(sk) == BC_NUMTCPSOCK;
+	return bc_sock_resource(sk->sk_prot_creator) == BC_NUMTCPSOCK;
 }
 
 static __always_inline int bc_give_sockbuf(struct sock *sk, unsigned int nr, int kind, bool forced)

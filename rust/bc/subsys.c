@@ -54,6 +54,10 @@ static int bc_can_fork(struct task_struct *task, struct css_set *cset)
 	struct bc_cgroup *bc = css_bc(cset->subsys[bc_cgrp_id]);
 	int err;
 
+	/* There is the root only, in which nobody pays. */
+	if (!static_branch_unlikely(&bc_enabled_key.key))
+		return 0;
+
 	err = bc_numproc_fork(bc);
 	if (err)
 		return err;

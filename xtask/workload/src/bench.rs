@@ -108,8 +108,8 @@ impl Operation {
             | Self::MemfdWriteClose => 2,
             // Each end asks for a page of a buffer, and gives it back.
             Self::TcpSendRecv => 4,
-            // Two sockets, which are files as well, and a page for what the first one has to send.
-            Self::ConnectAccept => 6,
+            // Two sockets, which are files as well.
+            Self::ConnectAccept => 4,
         }
     }
 

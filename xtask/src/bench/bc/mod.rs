@@ -102,9 +102,9 @@ pub fn run(args: &Args, base: &Base, json: bool) -> Result<ExitCode> {
         let before = before.as_ref().map(|before| before.commit.as_str());
         println!("{}", cost::table(&costs, before));
         println!(
-            "Medians over {} boots, under -icount. What `{}` has more than `{}` is the A/A band; it \
-             is added to what is allowed.",
-            args.boots, STATES[1].name, STATES[0].name
+            "Medians over {} boots, under -icount. The most by which a kernel that has the same code \
+             differs from `{}` is the A/A band; it is added to what is allowed.",
+            args.boots, STATES[0].name
         );
     }
     Ok(Exit::Pass.into())

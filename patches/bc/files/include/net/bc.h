@@ -18,10 +18,10 @@
  * By what a socket was made with: the same from its first to its last moment, unlike its type and
  * protocol.
  */
-static inline unsigned long bc_sock_resource(const struct sock *sk)
+static inline unsigned long bc_sock_resource(const struct proto *creator)
 {
 	/* TCP is the one that leaves something behind to wait. */
-	return sk->sk_prot_creator->twsk_prot ? BC_NUMTCPSOCK : BC_NUMOTHERSOCK;
+	return creator->twsk_prot ? BC_NUMTCPSOCK : BC_NUMOTHERSOCK;
 }
 
 /* Charges a new, zeroed socket to the current task; those of the kernel itself are nobody's. */
@@ -30,11 +30,11 @@ static inline int bc_charge_sock(struct sock *sk, gfp_t priority)
 	if (!static_branch_unlikely(&bc_enabled_key.key) || sk->sk_kern_sock)
 		return 0;
 	if (gfpflags_allow_blocking(priority))
-		return bc_charge(&sk->sk_bc, bc_sock_resource(sk));
+		return bc_charge_enabled(&sk->sk_bc, bc_sock_resource(sk->sk_prot_creator));
 	/* A task that was interrupted has not asked for it. */
 	if (in_interrupt())
 		return 0;
-	return bc_charge_task(&sk->sk_bc, bc_sock_resource(sk), current, BC_STRICT);
+	return bc_charge_task(&sk->sk_bc, bc_sock_resource(sk->sk_prot_creator), current, BC_STRICT);
 }
 
 /* Charges a connection to who pays for the listener. */
@@ -44,9 +44,9 @@ static inline int bc_charge_sock_clone(struct sock *newsk, const struct sock *sk
 	if (likely(!newsk->sk_bc))
 		return 0;
 	/* Its buffers are its own. */
-	if (bc_sock_resource(newsk) == BC_NUMTCPSOCK)
+	if (bc_sock_resource(newsk->sk_prot_creator) == BC_NUMTCPSOCK)
 		memset(inet_sk(newsk)->bc_pages, 0, sizeof(inet_sk(newsk)->bc_pages));
-	return bc_charge_like(&newsk->sk_bc, bc_sock_resource(newsk), sk->sk_bc);
+	return bc_charge_like(&newsk->sk_bc, bc_sock_resource(newsk->sk_prot_creator), sk->sk_bc);
 }
 
 /* Of a copy that was not charged, and will not become a socket: sk_bc is the listener's. */
@@ -55,9 +55,9 @@ static inline void bc_disown_sock(struct sock *newsk)
 	newsk->sk_bc = NULL;
 }
 
-static inline void bc_uncharge_sock(struct sock *sk)
+static inline void bc_uncharge_sock(struct sock *sk, const struct proto *creator)
 {
-	bc_uncharge(sk->sk_bc, bc_sock_resource(sk));
+	bc_uncharge(sk->sk_bc, bc_sock_resource(creator));
 }
 
 extern struct static_key_false_deferred bc_sockbuf_key;
@@ -113,7 +113,7 @@ static inline int bc_charge_sock_clone(struct sock *newsk, const struct sock *sk
 }
 
 static inline void bc_disown_sock(struct sock *newsk) { }
-static inline void bc_uncharge_sock(struct sock *sk) { }
+static inline void bc_uncharge_sock(struct sock *sk, const struct proto *creator) { }
 
 static inline int bc_charge_sockbuf(struct sock *sk, unsigned int nr, int kind)
 {
