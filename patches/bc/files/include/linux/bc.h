@@ -97,11 +97,25 @@ int bc_charge_to(struct bc_cgroup *bc, enum bc_resource res, unsigned int nr);
 void __bc_uncharge_nr(struct bc_cgroup *bc, enum bc_resource res, unsigned int nr);
 void __bc_recall(enum bc_resource res);
 
-/* bc_charge() when the controller is in use. */
-static __always_inline int bc_charge_enabled(struct bc_cgroup **owner, unsigned long res)
+/**
+ * bc_charge - charge one unit to the container of the current task
+ * @owner: where the object keeps who pays; NULL when nobody does, also after a refusal
+ * @res: what is asked for, an enum bc_resource as wide as the register that it indexes by
+ *
+ * The request is strict: it is refused above the barrier of any level of the hierarchy. May sleep,
+ * also for work items on other CPUs when the request is about to be refused.
+ *
+ * Return: 0, or the resource's errno when it was refused.
+ */
+static __always_inline int bc_charge(struct bc_cgroup **owner, unsigned long res)
 {
 	struct bc_stock __percpu *stock;
 	struct bc_cgroup *bc;
+
+	if (!static_branch_unlikely(&bc_enabled_key.key)) {
+		*owner = NULL;
+		return 0;
+	}
 
 	/* Keeps the task's css from going away, and the task on the CPU whose stock it takes. */
 	preempt_disable();
@@ -117,25 +131,6 @@ static __always_inline int bc_charge_enabled(struct bc_cgroup **owner, unsigned 
 	*owner = bc;
 	preempt_enable();
 	return 0;
-}
-
-/**
- * bc_charge - charge one unit to the container of the current task
- * @owner: where the object keeps who pays; NULL when nobody does, also after a refusal
- * @res: what is asked for, an enum bc_resource as wide as the register that it indexes by
- *
- * The request is strict: it is refused above the barrier of any level of the hierarchy. May sleep,
- * also for work items on other CPUs when the request is about to be refused.
- *
- * Return: 0, or the resource's errno when it was refused.
- */
-static __always_inline int bc_charge(struct bc_cgroup **owner, unsigned long res)
-{
-	if (!static_branch_unlikely(&bc_enabled_key.key)) {
-		*owner = NULL;
-		return 0;
-	}
-	return bc_charge_enabled(owner, res);
 }
 
 /**

@@ -25,16 +25,16 @@ static inline unsigned long bc_sock_resource(const struct proto *creator)
 }
 
 /* Charges a new, zeroed socket to the current task; those of the kernel itself are nobody's. */
-static inline int bc_charge_sock(struct sock *sk, gfp_t priority)
+static inline int bc_charge_sock(struct sock *sk, const struct proto *creator, gfp_t priority)
 {
 	if (!static_branch_unlikely(&bc_enabled_key.key) || sk->sk_kern_sock)
 		return 0;
 	if (gfpflags_allow_blocking(priority))
-		return bc_charge_enabled(&sk->sk_bc, bc_sock_resource(sk->sk_prot_creator));
+		return bc_charge(&sk->sk_bc, bc_sock_resource(creator));
 	/* A task that was interrupted has not asked for it. */
 	if (in_interrupt())
 		return 0;
-	return bc_charge_task(&sk->sk_bc, bc_sock_resource(sk->sk_prot_creator), current, BC_STRICT);
+	return bc_charge_task(&sk->sk_bc, bc_sock_resource(creator), current, BC_STRICT);
 }
 
 /* Charges a connection to who pays for the listener. */
@@ -102,7 +102,7 @@ static inline void bc_uncharge_sockbuf(struct sock *sk, unsigned int nr)
 
 #else /* !CONFIG_CGROUP_BC */
 
-static inline int bc_charge_sock(struct sock *sk, gfp_t priority)
+static inline int bc_charge_sock(struct sock *sk, const struct proto *creator, gfp_t priority)
 {
 	return 0;
 }
