@@ -3,6 +3,7 @@
 //! Operations and what they cost. Under `-icount shift=0` a nanosecond of the guest is one instruction.
 
 use std::ffi::c_void;
+use std::fs;
 use std::io::{Read, Write};
 use std::mem;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -91,16 +92,20 @@ const ROUND: u32 = 100;
 impl Operation {
     /// How many objects that the controller counts it makes and destroys, or how often it asks for
     /// pages that are counted, or gives them back.
-    fn objects(self) -> u32 {
-        match self {
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not say what is mapped.
+    fn objects(self) -> Result<u32> {
+        Ok(match self {
             Self::Getppid | Self::UnixSendRecv | Self::PageFault => 0,
             Self::OpenClose | Self::Flock | Self::FcntlLock | Self::SigqueueWait => 1,
             // Each of the two calls about memory has its own hooks.
             Self::MmapMunmap | Self::MmapTouchMunmap | Self::MlockMunlock | Self::Brk => 2,
-            // A socket is a file as well, and so are a pseudoterminal and shared memory; a process
-            // has an address space.
+            // The process; the pages of each mapping that is copied; all of them, given back at once.
+            Self::ForkExitWait => 1 + private_mappings()? + 1,
+            // A socket is a file as well, and so are a pseudoterminal and shared memory.
             Self::PipeClose
-            | Self::ForkExitWait
             | Self::SocketTcp
             | Self::SocketUnix
             | Self::PtyClose
@@ -110,7 +115,7 @@ impl Operation {
             Self::TcpSendRecv => 4,
             // Two sockets, which are files as well.
             Self::ConnectAccept => 4,
-        }
+        })
     }
 
     /// Makes what the operation needs, and returns what does it once.
@@ -254,6 +259,16 @@ impl Operation {
     }
 }
 
+/// How many mappings this process has that are private and can be written to.
+fn private_mappings() -> Result<u32> {
+    let maps = fs::read_to_string("/proc/self/maps")?;
+    let counted = maps.lines().filter(|line| {
+        let access = line.split_whitespace().nth(1).unwrap_or_default();
+        access.contains('w') && access.ends_with('p')
+    });
+    Ok(u32::try_from(counted.count())?)
+}
+
 /// Anonymous memory, unmapped when it is dropped.
 struct Memory {
     start: NonNull<c_void>,
@@ -376,7 +391,7 @@ pub fn run(iterations: u32, delay: Duration, operations: &[Operation]) -> Result
         println!(
             "bench {name} {:.2} {}",
             median.as_nanos() as f64 / f64::from(ROUND),
-            operation.objects()
+            operation.objects()?
         );
     }
     Ok(())
