@@ -1124,7 +1124,7 @@ bool bc_self_failed(void)
 	return len > 0 && !atoi(text);
 }
 
-static struct sockaddr_in loopback(long port)
+struct sockaddr_in bc_loopback(long port)
 {
 	return (struct sockaddr_in) {
 		.sin_family = AF_INET,
@@ -1133,22 +1133,32 @@ static struct sockaddr_in loopback(long port)
 	};
 }
 
+int bc_at_port(int type, struct sockaddr_in *addr)
+{
+	socklen_t len = sizeof(*addr);
+	int sock = socket(AF_INET, type, 0);
+
+	*addr = bc_loopback(0);
+	if (sock < 0 || (!bind(sock, (struct sockaddr *)addr, len) &&
+			 !getsockname(sock, (struct sockaddr *)addr, &len)))
+		return sock;
+	close(sock);
+	return -1;
+}
+
 long bc_self_listen(long arg __maybe_unused, const char *text __maybe_unused)
 {
-	struct sockaddr_in addr = loopback(0);
-	socklen_t len = sizeof(addr);
-	int sock = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in addr;
+	int sock = bc_at_port(SOCK_STREAM, &addr);
 
-	if (bc_self_keep(sock) ||
-	    bind(sock, (struct sockaddr *)&addr, len) || listen(sock, 16) ||
-	    getsockname(sock, (struct sockaddr *)&addr, &len))
+	if (bc_self_keep(sock) || listen(sock, 16))
 		return -1;
 	return ntohs(addr.sin_port);
 }
 
 long bc_self_connect(long port, const char *text __maybe_unused)
 {
-	struct sockaddr_in addr = loopback(port);
+	struct sockaddr_in addr = bc_loopback(port);
 	int sock = socket(AF_INET, SOCK_STREAM, 0);
 
 	if (bc_self_keep(sock))

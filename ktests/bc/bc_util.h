@@ -48,6 +48,7 @@ static inline long bc_page(void)
 #define BC_POLL_TIMES	3000
 
 struct bc_kind;
+struct sockaddr_in;
 
 struct bc_test {
 	int (*fn)(const char *root);
@@ -195,6 +196,11 @@ long bc_self_close_first(long nr, const char *text);
 long bc_self_fork(long nr, const char *text);
 long bc_self_end_children(long arg, const char *text);
 long bc_self_pin(long cpu);
+
+/* An address of the loopback device. */
+struct sockaddr_in bc_loopback(long port);
+/* A socket of that type at some port there, or a negative number. */
+int bc_at_port(int type, struct sockaddr_in *addr);
 
 /* A TCP listener on the loopback device; the port. */
 long bc_self_listen(long arg, const char *text);

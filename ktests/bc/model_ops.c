@@ -196,15 +196,6 @@ static int let_go(const struct model_step *step)
 
 /* Sockets */
 
-static struct sockaddr_in loopback(long port)
-{
-	return (struct sockaddr_in){
-		.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-		.sin_port = htons(port),
-	};
-}
-
 static struct sockaddr_un abstract(long name)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -239,7 +230,7 @@ static int listen_on(const struct model_step *step, long *port)
 {
 	int sock = stream_socket(!step->x);
 	struct sockaddr_un local = abstract(step->z);
-	struct sockaddr_in addr = loopback(0);
+	struct sockaddr_in addr = bc_loopback(0);
 	socklen_t len = sizeof(addr);
 	int ret;
 
@@ -263,7 +254,7 @@ static int listen_on(const struct model_step *step, long *port)
 static int connect_to(const struct model_step *step)
 {
 	struct sockaddr_un local = abstract(step->z);
-	struct sockaddr_in addr = loopback(step->z);
+	struct sockaddr_in addr = bc_loopback(step->z);
 	int sock = stream_socket(!step->x);
 	int ret;
 

@@ -27,10 +27,6 @@
 #include "bc_nft.h"
 #include "bc_util.h"
 
-#ifndef SO_MEMINFO
-#define SO_MEMINFO	55
-#endif
-
 #define PAGE		4096
 #define BOMBERS		6
 #define LIMIT		40
@@ -250,22 +246,6 @@ static int take_shared_page(void)
 /* What each sends to itself, and where it comes in. */
 static int sends = -1, takes = -1;
 
-/* A socket at a port of the loopback device; it cannot do without. */
-static int at_port(int type, struct sockaddr_in *addr)
-{
-	socklen_t len = sizeof(*addr);
-	int sock = socket(AF_INET, type | SOCK_CLOEXEC, 0);
-
-	*addr = (struct sockaddr_in) {
-		.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	if (sock < 0 || bind(sock, (struct sockaddr *)addr, len) ||
-	    getsockname(sock, (struct sockaddr *)addr, &len))
-		_exit(EXIT_FAILURE);
-	return sock;
-}
-
 /* Messages that were lost on the way in. */
 static __u32 lost(void)
 {
@@ -283,8 +263,9 @@ static int take_datagram(void)
 	__u32 before;
 
 	if (takes < 0) {
-		takes = at_port(SOCK_DGRAM, &addr);
-		if (connect(takes, (struct sockaddr *)&addr, sizeof(addr)))
+		takes = bc_at_port(SOCK_DGRAM | SOCK_CLOEXEC, &addr);
+		if (takes < 0 ||
+		    connect(takes, (struct sockaddr *)&addr, sizeof(addr)))
 			_exit(EXIT_FAILURE);
 		sends = takes;
 	}
@@ -302,9 +283,9 @@ static int take_segment(void)
 	int listener;
 
 	if (takes < 0) {
-		listener = at_port(SOCK_STREAM, &addr);
+		listener = bc_at_port(SOCK_STREAM | SOCK_CLOEXEC, &addr);
 		sends = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		if (listen(listener, 1) ||
+		if (listener < 0 || listen(listener, 1) ||
 		    connect(sends, (struct sockaddr *)&addr, sizeof(addr)))
 			_exit(EXIT_FAILURE);
 		takes = accept4(listener, NULL, NULL, SOCK_CLOEXEC);

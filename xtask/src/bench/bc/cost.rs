@@ -52,7 +52,7 @@ pub fn costs(measured: Measured, before: Option<&Before>) -> Result<Vec<Cost>> {
             .with_context(|| format!("{name} was not measured in every state"))?;
         let unpatched = medians[0];
         let band = (STATES.iter().zip(&medians))
-            .filter(|(state, _)| state.same)
+            .filter(|(state, _)| state.is_unpatched())
             .map(|(_, median)| (median - unpatched).abs())
             .fold(0.0, f64::max);
 

@@ -10,10 +10,15 @@ pub struct State {
     pub flavour: Flavour,
     /// Shell that prepares it; the measuring process is the shell's child.
     pub prepare: &'static str,
-    /// Whether what is measured is the code of the unpatched kernel, as `bench objects` proves: what it
-    /// costs more or less is the A/A band.
-    pub same: bool,
     pub target: Target,
+}
+
+impl State {
+    /// Whether it measures the code of the unpatched kernel, as `bench objects` proves: what that costs
+    /// more or less is the A/A band.
+    pub fn is_unpatched(&self) -> bool {
+        matches!(self.flavour, Flavour::Unpatched | Flavour::Off) && self.prepare.is_empty()
+    }
 }
 
 /// What may cost more than in the unpatched kernel, by at most how much.
@@ -47,14 +52,12 @@ pub const STATES: [State; 8] = [
         name: "unpatched",
         flavour: Flavour::Unpatched,
         prepare: "",
-        same: true,
         target: Target::None,
     },
     State {
         name: "unpatched again",
         flavour: Flavour::Unpatched,
         prepare: "",
-        same: true,
         target: Target::None,
     },
     // `bench objects` compares the code itself.
@@ -62,35 +65,30 @@ pub const STATES: [State; 8] = [
         name: "option off",
         flavour: Flavour::Off,
         prepare: "",
-        same: true,
         target: Target::None,
     },
     State {
         name: "unused",
         flavour: Flavour::Default,
         prepare: "",
-        same: false,
         target: Target::PerObject(8.0),
     },
     State {
         name: "used elsewhere",
         flavour: Flavour::Default,
         prepare: "container bc a; limit a",
-        same: false,
         target: Target::None,
     },
     State {
         name: "limited, depth 1",
         flavour: Flavour::Default,
         prepare: "container bc a; limit a; enter a",
-        same: false,
         target: Target::Part(0.02),
     },
     State {
         name: "limited, depth 3",
         flavour: Flavour::Default,
         prepare: "container bc a/b/c; limit a; limit a/b; limit a/b/c; enter a/b/c",
-        same: false,
         target: Target::Part(0.03),
     },
     // What mainline's own controllers cost for the same.
@@ -99,7 +97,6 @@ pub const STATES: [State; 8] = [
         flavour: Flavour::Unpatched,
         prepare: "container 'memory pids' a
                   echo 400M >$root/a/memory.max; echo 1000 >$root/a/pids.max; enter a",
-        same: false,
         target: Target::None,
     },
 ];
