@@ -288,6 +288,8 @@ static unsigned long bc_private_of(struct vm_area_struct *first, struct ma_state
  * What they were charged is not charged again. Once the new mapping cannot fail for want of memory
  * any more, bc_take_over() has to be called, or else bc_cancel_mapping().
  *
+ * Context: mmap_lock is held for writing, as for the three that follow; nobody else knows of the
+ * mappings that were detached.
  * Return: 0, or the errno of mmap().
  */
 int bc_charge_mapping(struct mm_struct *mm, const struct file *file, vma_flags_t *flags,
@@ -328,9 +330,7 @@ void bc_cancel_mapping(struct mm_struct *mm, const vma_flags_t *flags, unsigned 
 		bc_uncharge_pages(mm->bc, BC_LOCKEDPAGES, nr);
 	if (!vma_flags_test(flags, VMA_PRIVVM_BIT))
 		return;
-	nr -= bc_private_of(first, all);
-	mm->private_vm -= nr;
-	bc_uncharge_pages(mm->bc, BC_PRIVVMPAGES, nr);
+	__bc_uncharge_private(mm, nr - bc_private_of(first, all));
 }
 
 /**
@@ -366,10 +366,8 @@ void bc_uncharge_unmapped(struct mm_struct *mm, struct vm_area_struct *first, st
 {
 	unsigned long private = bc_private_of(first, all);
 
-	if (private) {
-		mm->private_vm -= private;
-		bc_uncharge_pages(mm->bc, BC_PRIVVMPAGES, private);
-	}
+	if (private)
+		__bc_uncharge_private(mm, private);
 	if (locked)
 		bc_uncharge_pages(mm->bc, BC_LOCKEDPAGES, locked);
 }

@@ -47,13 +47,6 @@ static inline int bc_charge_private(struct mm_struct *mm, unsigned long nr,
 	return bc_pays(mm) ? __bc_charge_private(mm, nr, severity) : 0;
 }
 
-/* Somebody pays. */
-static inline void __bc_uncharge_private(struct mm_struct *mm, unsigned long nr)
-{
-	mm->private_vm -= nr;
-	bc_uncharge_pages(mm->bc, BC_PRIVVMPAGES, nr);
-}
-
 static inline void bc_set_private(const struct mm_struct *mm, vma_flags_t *flags)
 {
 	if (bc_pays(mm))

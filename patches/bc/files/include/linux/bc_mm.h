@@ -35,6 +35,13 @@ int bc_charge_pages_nowait(struct bc_cgroup *bc, unsigned long res, unsigned lon
 struct bc_cgroup *__bc_get_current(void);
 void __bc_put(struct bc_cgroup *bc);
 
+/* Gives back what __bc_charge_private() has charged. */
+static inline void __bc_uncharge_private(struct mm_struct *mm, unsigned long nr)
+{
+	mm->private_vm -= nr;
+	bc_uncharge_pages(mm->bc, BC_PRIVVMPAGES, nr);
+}
+
 extern struct static_key_false_deferred bc_guarantee_key;
 bool __bc_vm_guaranteed(const struct mm_struct *mm);
 void __bc_oom_prepare(void);
