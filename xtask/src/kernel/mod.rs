@@ -68,7 +68,7 @@ impl Base {
 
 /// The series that a kernel is built with. Each is sent by itself, so each has a source tree of its own,
 /// the tip of what is sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
 pub enum Series {
     /// The controller.
     #[default]
