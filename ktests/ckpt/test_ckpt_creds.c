@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Who a process is, and what it may do, is what it was; nobody gives what he does not have. */
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
@@ -119,6 +122,72 @@ static void no_new_privs(void)
 	all_is_well();
 }
 
+#define NO_SESSION	((unsigned int)-1)
+
+/* What a file of a number in /proc says of the caller's thread. */
+static unsigned int number(const char *file)
+{
+	char path[64], text[16];
+	int fd, len;
+
+	snprintf(path, sizeof(path), "/proc/thread-self/%s", file);
+	fd = open(path, O_RDONLY);
+	len = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	expect(len > 0);
+	text[len] = '\0';
+	return strtoul(text, NULL, 10);
+}
+
+static void log_in(const char *user)
+{
+	int fd = open("/proc/thread-self/loginuid", O_WRONLY);
+
+	expect(write(fd, user, strlen(user)) == strlen(user));
+	close(fd);
+}
+
+/* Another user has logged in for a thread than for the others. */
+static void *of_another(void *arg)
+{
+	log_in("2002");
+	__atomic_store_n((int *)arg, 1, __ATOMIC_SEQ_CST);
+	wait_for_go();
+	expect(number("loginuid") == 2002);
+	return NULL;
+}
+
+/*
+ * A user who has logged in, in one session with what it has started; the session itself is a new
+ * one.
+ */
+static void login(void)
+{
+	unsigned int session;
+	pthread_t thread;
+	int there = 0;
+	pid_t child;
+
+	log_in("1001");
+	expect(!pthread_create(&thread, NULL, of_another, &there));
+	child = fork();
+	if (!child) {
+		wait_for_go();
+		expect(number("loginuid") == 1001);
+		ckpt_tell(2, number("sessionid"));
+		_exit(0);
+	}
+	while (!__atomic_load_n(&there, __ATOMIC_SEQ_CST))
+		usleep(1000);
+	be_saved();
+	session = number("sessionid");
+	expect(number("loginuid") == 1001 && session != NO_SESSION);
+	expect(told_by_child(2) == session);
+	ended_well(child);
+	expect(!pthread_join(thread, NULL));
+	all_is_well();
+}
+
 static int go;
 
 /* A thread may be somebody else than the others. */
@@ -150,6 +219,7 @@ static void threads(void)
 #define S(f) { f, check_snapshot, "test_" #f "_snapshot" }
 static const struct ckpt_test tests[] = {
 	T(capabilities), S(capabilities),
+	T(login), S(login),
 	T(no_new_privs), S(no_new_privs),
 	T(securebits), S(securebits),
 	T(threads), S(threads),

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/aio_abi.h>
 #include <linux/ckpt.h>
 #include <linux/membarrier.h>
 #include <sys/epoll.h>
@@ -128,7 +129,10 @@ static clockid_t clock_of_child(void)
 
 static timer_t timer;
 
+static aio_context_t context;
+
 /* The subject has 0 to 2, and 3 for its numbers. */
+REFUSED(aio, ": asynchronous I/O", if (syscall(SYS_io_setup, 1, &context)) _exit(1))
 REFUSED(deleted_dir, " fd 4: a deleted directory", mkdir("gone", 0700);
 	open("gone", O_RDONLY); rmdir("gone"))
 REFUSED(deleted_name, " fd 4: a deleted name of a file that has others",
@@ -315,6 +319,7 @@ static int test_refuses_session_outside(struct ckpt_subject *subject)
 
 #define T(x) { x, test_refuses_##x, "test_refuses_" #x }
 static const struct ckpt_test tests[] = {
+	T(aio),
 	{ live, test_refuses_below, "test_refuses_below" },
 	{ parent, test_refuses_child_outside, "test_refuses_child_outside" },
 	T(deleted_dir),

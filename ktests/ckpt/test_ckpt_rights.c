@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "kselftest.h"
+#include "cgroup_util.h"
 #include "ckpt_util.h"
 
 static void count(void)
@@ -170,6 +171,64 @@ static int test_no_new_privs(struct ckpt_subject *subject)
 	return KSFT_PASS;
 }
 
+#define NOBODY	((unsigned int)-1)
+
+/* Who had logged in to start the subject. */
+static unsigned int login_of(struct ckpt_subject *subject)
+{
+	char path[64];
+	unsigned int user = 0;
+	FILE *file;
+	int pid;
+
+	if (cg_read(subject->cgroup, "cgroup.procs", path, sizeof(path)) ||
+	    sscanf(path, "%d", &pid) != 1)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/loginuid", pid);
+	file = fopen(path, "r");
+	if (!file)
+		return 0;
+	if (fscanf(file, "%u", &user) != 1)
+		user = 0;
+	fclose(file);
+	return user;
+}
+
+static int log_in(void)
+{
+	int file = open("/proc/self/loginuid", O_WRONLY);
+
+	return write(file, "1000", 4) != 4;
+}
+
+static int restores_logged_in(struct ckpt_subject *subject)
+{
+	int session = ckpt_open(), ret;
+
+	if (log_in())
+		return 99;
+	ret = restore(subject, session);
+	return ret || login_of(subject) == NOBODY ? ret : 97;
+}
+
+static int restores_without_audit(struct ckpt_subject *subject)
+{
+	int session = ckpt_open();
+
+	if (log_in() || keep(~CAP(AUDIT_CONTROL) & ((1ULL << 41) - 1)))
+		return 99;
+	return restore(subject, session);
+}
+
+/* Nobody had logged in to start it, but somebody did to restore it, which takes a right. */
+static int test_login(struct ckpt_subject *subject)
+{
+	if (save(subject) || differs(in_child(restores_without_audit, subject), EPERM) ||
+	    differs(in_child(restores_logged_in, subject), 0))
+		return KSFT_FAIL;
+	return KSFT_PASS;
+}
+
 static int restores_in_domain(struct ckpt_subject *subject)
 {
 	int session = ckpt_open(), file = open(image, O_RDONLY), ret;
@@ -204,6 +263,7 @@ static int test_landlock(struct ckpt_subject *subject)
 #define T(f) { count, f, #f }
 static const struct ckpt_test tests[] = {
 	T(test_landlock),
+	T(test_login),
 	T(test_no_capability),
 	T(test_no_new_privs),
 	T(test_other_user),

@@ -1517,6 +1517,16 @@ pub(crate) mod current {
         unsafe { bindings::ckpt_task_set_name(comm.as_ptr().cast()) };
     }
 
+    /// Becomes one of those that a user has started since he logged in, or of nobody's.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`, `EPERM`, `EOPNOTSUPP` if the kernel does not know who logs in.
+    pub(crate) fn set_login(login: u32) -> Result {
+        // SAFETY: No requirements.
+        to_result(unsafe { bindings::ckpt_task_set_login(login) })
+    }
+
     /// Takes a policy and priorities.
     ///
     /// # Errors

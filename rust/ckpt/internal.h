@@ -233,6 +233,7 @@ struct ckpt_settings {
 	u32 sched_flags;
 	u64 slice;
 	u32 io_priority;
+	u32 login;
 };
 
 /* What is in memory, and known to the kernel. */
@@ -278,6 +279,7 @@ int ckpt_task_may(struct task_struct *task);
 bool ckpt_task_settle(struct task_struct *task);
 bool ckpt_task_killed(struct task_struct *task);
 void ckpt_task_settings(struct task_struct *task, struct ckpt_settings *settings);
+int ckpt_task_set_login(u32 login);
 int ckpt_task_set_scheduling(const struct ckpt_settings *settings);
 int ckpt_task_set_settings(const struct ckpt_settings *settings);
 void ckpt_task_set_name(const char *name);

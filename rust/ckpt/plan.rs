@@ -1027,6 +1027,7 @@ impl Plan {
         if let Some(files) = self.files.get_mut(files) {
             files.owner = files.owner.or(Some(index));
         }
+        zero(body.reserved.get())?;
         let seccomp = body.seccomp.get();
         let filter = self.index(body.filter)?;
         if seccomp > SECCOMP_FILTER || filter.is_some() != (seccomp == SECCOMP_FILTER) {
@@ -1059,6 +1060,7 @@ impl Plan {
                 sched_flags: body.sched_flags.get(),
                 slice: body.slice.get(),
                 io_priority: body.io_priority.get(),
+                login: body.login.get(),
             },
             affinity: cpus,
             mask: Mask {

@@ -66,6 +66,10 @@ fn leader(what: &Rebuild, process: &Process) -> Result {
     }
     current::set_process(&process.state)?;
     let thread = plan.threads.get(what.index).ok_or(EINVAL)?;
+    // Before others are made, which inherit it: they stay of one session.
+    if let Some(life) = &thread.life {
+        current::set_login(life.settings.login)?;
+    }
     for (index, other) in plan.processes.iter().enumerate() {
         // The first one makes those, too, whose parent is that of all.
         let sibling = thread.process == 0 && index != 0 && other.parent.is_none();
@@ -202,6 +206,7 @@ fn live(what: &Rebuild, life: &Life) -> Result {
         }
     }
     current::register(&life.registered)?;
+    current::set_login(life.settings.login)?;
     current::set_scheduling(&life.settings)?;
     current::set_affinity(&life.affinity)?;
     what.seccomp(life)?;

@@ -718,6 +718,8 @@ impl Save<'_> {
             sched_flags: settings.sched_flags.into(),
             slice: settings.slice.into(),
             io_priority: settings.io_priority.into(),
+            login: settings.login.into(),
+            reserved: 0.into(),
             stack_flags: mask.stack_flags.into(),
             stack: mask.stack.into(),
             stack_size: mask.stack_size.into(),

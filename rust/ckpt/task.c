@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What a thread has besides its memory, files and registers. */
 
+#include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/futex.h>
 #include <linux/hrtimer.h>
@@ -115,6 +116,27 @@ void ckpt_task_settings(struct task_struct *task, struct ckpt_settings *settings
 	if (task->io_context)
 		settings->io_priority = task->io_context->ioprio;
 	task_unlock(task);
+#endif
+	settings->login = from_kuid(current_user_ns(), audit_get_loginuid(task));
+}
+
+/*
+ * Of the current task, with its rights; what it starts inherits that, and the session of audit,
+ * which is the caller's or a new one. In a namespace that lacks the user he looks like nobody.
+ */
+int ckpt_task_set_login(u32 login)
+{
+	struct user_namespace *ns = current_user_ns();
+	const kuid_t user = make_kuid(ns, login);
+
+	if (login == from_kuid(ns, audit_get_loginuid(current)))
+		return 0;
+	if (login != (uid_t)-1 && !uid_valid(user))
+		return -EINVAL;
+#ifdef CONFIG_AUDIT
+	return audit_set_loginuid(user);
+#else
+	return -EOPNOTSUPP;
 #endif
 }
 

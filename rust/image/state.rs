@@ -426,7 +426,7 @@ record! {
 record! {
     /// A thread of the last process; the tail is a mask of the processors that it may use, the
     /// first in the lowest bit of the first byte, or empty if that is all of them.
-    Thread, 200 {
+    Thread, 208 {
         /// Its thread ID.
         tid: U32,
         /// 1: it has ended, and of the rest only its status and its name count.
@@ -498,6 +498,10 @@ record! {
         seccomp: U32,
         /// Its newest filter; none without filters.
         filter: ObjectId,
+        /// The user who had logged in to start it; 2^32 - 1 if nobody had, or if he is not known.
+        login: U32,
+        /// Zero.
+        reserved: U32,
     }
 }
 

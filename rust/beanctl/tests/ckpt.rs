@@ -95,7 +95,7 @@ fn people_see_a_tree() {
         "    directory  /tmp, umask 022\n",
         "    thread 101  co\\u{1b}nt\n      waits in   nanosleep, 1.5s left\n",
         "    thread 9001  co\\u{1b}nt\n      settings   nice 5, policy batch, processors 0,2-3, \
-         I/O best effort 4\n      blocks     USR1\n      pending    USR2\n",
+         I/O best effort 4, login of user 1000\n      blocks     USR1\n      pending    USR2\n",
         "    pending    TERM\n",
         "    timer      real, 2.5s left, then every 4s, sends ALRM\n",
         "    timer 7    realtime, until 1800000000s after 1970 began, sends USR2\n",

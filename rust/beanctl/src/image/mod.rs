@@ -167,6 +167,8 @@ pub struct Settings {
     pub processors: Option<String>,
     /// None: as the nice value says.
     pub io_priority: Option<String>,
+    /// The user who had logged in to start it; none: nobody.
+    pub login: Option<u32>,
 }
 
 /// A place in the file system.

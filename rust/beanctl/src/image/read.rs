@@ -1365,6 +1365,7 @@ fn lively(record: &Record<'_>, body: &codec::Thread) -> Result<Thread, Problem> 
     if body.death_signal.get() > SIGNALS {
         return Err(wrong(at, NO_SIGNAL));
     }
+    unused(at, body.reserved.get())?;
     Ok(Thread {
         settings: Some(settings(at, body, record.tail)?),
         blocked: names::signals(body.blocked.get()),
@@ -1399,6 +1400,7 @@ fn settings(at: u64, body: &codec::Thread, processors: &[u8]) -> Result<Settings
         priority,
         processors: (!processors.is_empty()).then(|| names::processors(processors)),
         io_priority: names::io_priority(body.io_priority.get()),
+        login: Some(body.login.get()).filter(|user| *user != u32::MAX),
     })
 }
 

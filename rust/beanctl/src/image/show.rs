@@ -219,6 +219,7 @@ fn settings(settings: &Settings) -> String {
     parts.extend(processors.map(|list| format!("processors {list}")));
     let io = settings.io_priority.as_ref();
     parts.extend(io.map(|priority| format!("I/O {priority}")));
+    parts.extend(settings.login.map(|user| format!("login of user {user}")));
     parts.join(", ")
 }
 

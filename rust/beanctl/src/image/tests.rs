@@ -152,11 +152,12 @@ fn threads_have_what_is_their_own() {
     assert_eq!((settings.nice, settings.policy), (5, "batch"));
     assert_eq!(settings.processors.as_deref(), Some("0,2-3"));
     assert_eq!(settings.io_priority.as_deref(), Some("best effort 4"));
+    assert_eq!(settings.login, Some(1000));
     let settings = first.settings.as_ref().unwrap();
     assert_eq!((settings.nice, settings.policy), (0, "other"));
     assert_eq!(
-        (&settings.processors, &settings.io_priority),
-        (&None, &None)
+        (&settings.processors, &settings.io_priority, settings.login),
+        (&None, &None, None)
     );
 }
 
@@ -441,6 +442,7 @@ const POLICY: usize = offset_of!(codec::Thread, policy);
 const PRIORITY: usize = offset_of!(codec::Thread, priority);
 const SCHED_FLAGS: usize = offset_of!(codec::Thread, sched_flags);
 const IO: usize = offset_of!(codec::Thread, io_priority);
+const RESERVED_OF_THREAD: usize = offset_of!(codec::Thread, reserved);
 const RESTART: usize = offset_of!(codec::Thread, restart);
 const CLOCK: usize = offset_of!(codec::Thread, restart_clock);
 const COUNT: usize = offset_of!(codec::Thread, restart_count);
@@ -652,6 +654,7 @@ const REFUSED: &[(Fault, Type, usize, &str)] = &[
     (Field(Type::Thread, 3, COUNT + 4, 0), Type::Thread, 3, "a futex(2) that nothing wakes"),
     (Field(Type::Thread, 3, RESTART, 2), Type::Thread, 3,
         "a poll(2) of more files than there can be"),
+    (Field(Type::Thread, 0, RESERVED_OF_THREAD, 1), Type::Thread, 0, RESERVED),
     (Fault::Dead, Type::Process, 0, "pid 101 lacks a record `thread`"),
     (Fault::Bare, Type::Process, 1, "pid 102 lacks a record `thread`"),
     (Field(Type::Regs, 0, 4, 1), Type::Regs, 0, RESERVED),

@@ -15,6 +15,9 @@ use zerocopy::{FromZeros, IntoBytes};
 
 const PAGE: u64 = 4096;
 
+/// As which user a thread has logged in that nobody has logged in for.
+const NOBODY: u32 = u32::MAX;
+
 const USR2: u32 = 12;
 const TERM: u32 = 15;
 const CHLD: u32 = 17;
@@ -261,6 +264,7 @@ impl Out {
     fn first(&mut self, mm: ObjectId) {
         self.process(1, 0, mm);
         let mut thread = Thread::new_zeroed();
+        thread.login = NOBODY.into();
         thread.tid = 101.into();
         thread.ended = u32::from(matches!(self.fault, Fault::Ended | Fault::Dead)).into();
         (thread.restart, thread.restart_clock) = (1.into(), 1.into());
@@ -272,6 +276,7 @@ impl Out {
         let mut other = Thread::new_zeroed();
         (other.nice, other.policy) = (5.into(), 3.into());
         other.io_priority = (2 << 13 | 4).into();
+        other.login = 1000.into();
         for tid in 0..self.many(Type::Thread, 2, 4096) - 1 {
             other.tid = (9001 + tid).into();
             self.thread(other, 9, &[0b1101]);
@@ -285,6 +290,7 @@ impl Out {
     fn second(&mut self) {
         self.process(2, 1, ObjectId::NONE);
         let mut thread = Thread::new_zeroed();
+        thread.login = NOBODY.into();
         thread.tid = 102.into();
         (thread.ended, thread.status) = (1.into(), (3 << 8).into());
         if self.fault != Fault::Bare {
@@ -296,6 +302,7 @@ impl Out {
     fn other(&mut self, number: u32, parent: u32, mm: ObjectId) {
         self.process(number, parent, mm);
         let mut thread = Thread::new_zeroed();
+        thread.login = NOBODY.into();
         thread.tid = (100 + number).into();
         (thread.restart, thread.restart_clock) = (3.into(), 2.into());
         thread.restart_count = (1 << 32).into();

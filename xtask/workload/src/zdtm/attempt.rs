@@ -122,7 +122,7 @@ fn by_ckpt(subject: &Subject, snapshot: bool) -> Result<Saved> {
     image.rewind()?;
     let pid = session.restore(&image, cgroup.as_fd())?;
     ensure!(pid == subject.pid, "process {} became {pid}", subject.pid);
-    let after = State::of(&subject.cgroup)?;
+    let after = State::of(&subject.cgroup, snapshot)?;
     session.resume()?;
     Ok(Saved::Yes(before.differences(&after)))
 }
@@ -136,7 +136,7 @@ fn suspended(
 ) -> Result<Result<State>, Failed> {
     session.suspend(cgroup)?;
     // From here on nothing changes any more.
-    let before = State::of(&subject.cgroup);
+    let before = State::of(&subject.cgroup, false);
     session.dump(image)?;
     Ok(before)
 }
@@ -148,7 +148,7 @@ fn snapped(
     session: &mut Session,
     image: &mut File,
 ) -> Result<Result<State>, Failed> {
-    let before = State::of(&subject.cgroup);
+    let before = State::of(&subject.cgroup, true);
     session.snapshot(cgroup)?;
     session.read(image)?;
     session.suspend(cgroup)?;
@@ -157,11 +157,11 @@ fn snapped(
 
 /// The same by CRIU.
 fn by_criu(criu: &Criu, subject: &Subject) -> Result<Saved> {
-    let before = State::of(&subject.cgroup)?;
+    let before = State::of(&subject.cgroup, true)?;
     criu.dump(subject.pid)?;
     subject.bury()?;
     criu.restore()?;
-    let after = State::of(&subject.cgroup)?;
+    let after = State::of(&subject.cgroup, true)?;
     Ok(Saved::Yes(before.differences(&after)))
 }
 

@@ -39,8 +39,13 @@ impl Subject {
         let cgroup = Cgroup::at(&args.cgroup);
         let (scratch, procs) = (args.scratch.join("test"), cgroup.procs());
         fs::create_dir(&scratch).with_context(|| scratch.display().to_string())?;
+        // A test may change the permissions of its program.
+        let program = args
+            .scratch
+            .join(args.test[0].rsplit('/').next().unwrap_or("program"));
+        fs::copy(&args.test[0], &program).with_context(|| args.test[0].clone())?;
         let log = File::create(scratch.join("start.log"))?;
-        let mut command = Command::new(&args.test[0]);
+        let mut command = Command::new(&program);
         command
             .args(&args.test[1..])
             .args(["--pidfile=test.pid", "--outfile=test.out"])
