@@ -205,6 +205,54 @@ static void of_file(void)
 	all_is_well();
 }
 
+#define CHILDREN	3
+
+/* One of those that have not written to anything; the first one stays until all have looked. */
+static void idle_child(int number, pid_t first)
+{
+	static unsigned long mine[PAGES], firsts[PAGES];
+	int i;
+
+	wait_for_go();
+	for (i = 1; !number && i < CHILDREN; i++)
+		told_by_child(LOOKED + i);
+	if (number) {
+		frames_of(getpid(), mine);
+		frames_of(first, firsts);
+	}
+	for (i = 0; i < PAGES; i++)
+		expect(memory[i * PAGE] == 'A' && !number == !mine[i] && mine[i] == firsts[i]);
+	ckpt_tell(LOOKED + number, 1);
+	_exit(0);
+}
+
+/* What only the parent has written to since, its children still have once. */
+static void left_behind(void)
+{
+	pid_t children[CHILDREN];
+	int i;
+
+	memory = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		      -1, 0);
+	expect(memory != MAP_FAILED && !madvise(memory, PAGES * PAGE, MADV_NOHUGEPAGE));
+	for (i = 0; i < PAGES; i++)
+		memory[i * PAGE] = 'A';
+	for (i = 0; i < CHILDREN; i++) {
+		children[i] = fork();
+		expect(children[i] >= 0);
+		if (!children[i])
+			idle_child(i, children[0]);
+	}
+	for (i = 0; i < 100; i++)
+		memory[i * PAGE] = 'p';
+	be_saved();
+	for (i = 0; i < CHILDREN; i++)
+		ended_well(children[i]);
+	for (i = 0; i < PAGES; i++)
+		expect(memory[i * PAGE] == (i < 100 ? 'p' : 'A'));
+	all_is_well();
+}
+
 /* The same memory, in two processes. */
 static volatile long by_parent, by_child;
 
@@ -265,6 +313,8 @@ static int test_siblings(struct ckpt_subject *subject)
 static const struct ckpt_test tests[] = {
 	{ family, check_finding, "test_family" },
 	{ family, check_snapshot, "test_family_snapshot" },
+	{ left_behind, check_finding, "test_left_behind" },
+	{ left_behind, check_snapshot, "test_left_behind_snapshot" },
 	{ of_file, check_finding, "test_of_file" },
 	{ of_file, check_snapshot, "test_of_file_snapshot" },
 	{ one_memory, check_finding, "test_one_memory" },

@@ -132,7 +132,7 @@ static timer_t timer;
 static aio_context_t context;
 
 /* The subject has 0 to 2, and 3 for its numbers. */
-REFUSED(aio, ": asynchronous I/O", if (syscall(SYS_io_setup, 1, &context)) _exit(1))
+REFUSED(aio, ": asynchronous I/O", syscall(SYS_io_setup, 1, &context))
 REFUSED(deleted_dir, " fd 4: a deleted directory", mkdir("gone", 0700);
 	open("gone", O_RDONLY); rmdir("gone"))
 REFUSED(deleted_name, " fd 4: a deleted name of a file that has others",

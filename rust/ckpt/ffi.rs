@@ -796,14 +796,14 @@ impl Vma {
         self.kind == Self::PRIVATE || self.kind == Self::SHARED
     }
 
-    /// Whether it can have private pages.
-    pub(crate) fn is_private(&self) -> bool {
-        self.kind == Self::ANON || self.kind == Self::PRIVATE
+    /// Whether one of this kind can have private pages.
+    pub(crate) fn can_be_private(kind: u32) -> bool {
+        kind == Self::ANON || kind == Self::PRIVATE
     }
 
     /// Whether it has private pages that a child does not get.
     pub(crate) fn is_lost_to_children(&self) -> bool {
-        self.is_private() && !Self::go_to_children(self.kind, self.flags)
+        Self::can_be_private(self.kind) && !Self::go_to_children(self.kind, self.flags)
     }
 
     /// Whether a mapping has private pages that a child gets, too.
@@ -1009,6 +1009,28 @@ impl Pages {
         let origin = origin.map_or(ptr::null_mut(), |origin| origin.as_raw());
         // SAFETY: There are references.
         found(unsafe { bindings::ckpt_pages_scan(mm.as_raw(), origin, from, end, &mut *self.0) })
+    }
+
+    /// About how many private pages at the beginning of a mapping, which both have between two
+    /// addresses, are the same ones.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` if there is no such mapping.
+    pub(crate) fn in_common(
+        &mut self,
+        mm: &MmWithUser,
+        other: &MmWithUser,
+        start: u64,
+        end: u64,
+    ) -> Result<usize> {
+        // SAFETY: There are references, and what is found is none of the pages here.
+        let nr = unsafe {
+            bindings::ckpt_pages_in_common(mm.as_raw(), other.as_raw(), start, end, &mut *self.0)
+        };
+        to_result(nr.min(0))?;
+        // CAST: It is not negative.
+        Ok(nr as usize)
     }
 
     /// Adds the next ones of shared memory or of a file from `from` on, which is moved, likewise.

@@ -421,6 +421,8 @@ struct ckpt_found {
 
 int ckpt_pages_scan(struct mm_struct *mm, struct mm_struct *origin, u64 *from,
 		    u64 end, struct ckpt_found *found);
+int ckpt_pages_in_common(struct mm_struct *mm, struct mm_struct *other, u64 from, u64 end,
+			 struct ckpt_found *room);
 int ckpt_pages_file(struct file *file, u64 *from, struct ckpt_found *found);
 int ckpt_pages_guard(struct mm_struct *mm, u64 *from, u64 end, u64 *start);
 int ckpt_page_to_file(struct page *page, struct file *file, u64 at);

@@ -19,6 +19,9 @@
 /* How far two address spaces are compared at once: one may have much where the other has none. */
 #define WINDOW	SZ_64M
 
+/* How far to estimate what they have in common: that is for many processes, which are at rest. */
+#define SAMPLE	SZ_128K
+
 /* The private pages of a mapping, one after the other. */
 struct scan {
 	/* Those that are there, at most CKPT_PAGES. */
@@ -281,6 +284,33 @@ int ckpt_pages_scan(struct mm_struct *mm, struct mm_struct *origin, u64 *from,
 	if (ret && found->nr_runs == before)
 		return ret;
 	return *from < end;
+}
+
+/*
+ * How many private pages @mm and @other have in common where a mapping of both begins, or -errno.
+ * Nothing keeps them as they are, so it is an estimate.
+ */
+int ckpt_pages_in_common(struct mm_struct *mm, struct mm_struct *other, u64 from, u64 end,
+			 struct ckpt_found *room)
+{
+	struct scan own = { .places = room->own }, others = { .places = room->others };
+	u32 i, j = 0;
+	int ret, nr = 0;
+
+	end = min(end, from + SAMPLE);
+	ret = list(mm, from, end, &own) ?: list(other, from, own.end, &others);
+	if (ret)
+		return ret;
+	for (i = 0; i < own.nr; i++) {
+		const struct ckpt_place *place = &own.places[i];
+
+		while (j < others.nr && others.places[j].at < place->at)
+			j++;
+		if (j < others.nr && others.places[j].at == place->at &&
+		    others.places[j].page == place->page && place->page != ELSEWHERE)
+			nr++;
+	}
+	return nr;
 }
 
 /* The page of a file at an offset, with a reference; NULL if it is one of zeros. */

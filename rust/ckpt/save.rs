@@ -112,6 +112,7 @@ pub(crate) fn save(tree: &Tree, open: &Open<'_>, note: &[u8]) -> Result<Saved> {
         known: RBTree::new(),
         objects: 0,
         spaces: KVec::new(),
+        pages: Pages::new()?,
         scratch: KVVec::from_elem(0, SCRATCH, GFP_KERNEL)?,
     };
     save.saved
@@ -212,6 +213,15 @@ impl Space {
     }
 }
 
+/// What children of a process may have pages of.
+#[derive(Clone)]
+struct Spaces {
+    /// Its own address space.
+    own: Arc<Space>,
+    /// That of its first child which has another.
+    child: Option<Arc<Space>>,
+}
+
 struct Save<'a> {
     saved: Saved,
     /// What is not saved.
@@ -221,7 +231,9 @@ struct Save<'a> {
     /// Their number.
     objects: usize,
     /// The address spaces of the processes so far; none of those that have ended.
-    spaces: KVec<Option<Arc<Space>>>,
+    spaces: KVec<Option<Spaces>>,
+    /// Room to compare some.
+    pages: Pages,
     scratch: KVVec<u8>,
 }
 
@@ -353,12 +365,41 @@ impl Save<'_> {
         Ok(id)
     }
 
-    /// The address space of the next process, whose parent has `origin`.
-    fn mm(&mut self, mm: ARef<MmWithUser>, origin: Option<Arc<Space>>) -> Result<Arc<Space>> {
+    /// What an address space with these mappings has most pages in common with, judged by the
+    /// beginning of each mapping: what the parent has written to since, all of its children may
+    /// still have together.
+    fn origin(
+        &mut self,
+        mm: &MmWithUser,
+        vmas: &[(plan::Vma, u64)],
+        parent: &Spaces,
+    ) -> Result<Arc<Space>> {
+        let Some(child) = &parent.child else {
+            return Ok(parent.own.clone());
+        };
+        let mut in_common = [0; 2];
+        for (space, sum) in [&parent.own, child].iter().zip(&mut in_common) {
+            let other = self.saved.memory.get(space.memory);
+            let other = other.and_then(Memory::mm).ok_or(EINVAL)?;
+            for (vma, family) in vmas {
+                if space.has(vma, *family) {
+                    *sum += self.pages.in_common(mm, other, vma.start, vma.end)?;
+                }
+            }
+        }
+        let [of_parent, of_child] = in_common;
+        Ok(match of_child > of_parent {
+            true => child.clone(),
+            false => parent.own.clone(),
+        })
+    }
+
+    /// The address space of the next process, whose parent has these.
+    fn mm(&mut self, mm: ARef<MmWithUser>, parent: Option<&Spaces>) -> Result<Arc<Space>> {
         let key = MmExt::raw(&*mm) as usize;
-        if let (Some(origin), Some(id)) = (&origin, self.find(key)) {
-            if origin.id == id {
-                return Ok(origin.clone());
+        if let (Some(parent), Some(id)) = (parent, self.find(key)) {
+            if parent.own.id == id {
+                return Ok(parent.own.clone());
             }
         }
         // What the records of the mappings refer to comes first.
@@ -381,9 +422,8 @@ impl Save<'_> {
             while let Some(start) = mm.guard(&vma, &mut at)? {
                 guards.push((vma.start, start, at), GFP_KERNEL)?;
             }
-            let is_private = vma.is_private();
             let family = vma.family;
-            let mut vma = plan::Vma {
+            let vma = plan::Vma {
                 start: vma.start,
                 end: vma.end,
                 offset: vma.offset,
@@ -394,10 +434,17 @@ impl Save<'_> {
                 name: vma.name,
                 inherited: false,
             };
+            vmas.push((vma, family), GFP_KERNEL)?;
+        }
+        let origin = match parent {
+            Some(parent) => Some(self.origin(&mm, &vmas, parent)?),
+            None => None,
+        };
+        for (vma, family) in &mut vmas {
             vma.inherited = origin
                 .as_ref()
-                .is_some_and(|origin| origin.has(&vma, family));
-            if is_private {
+                .is_some_and(|origin| origin.has(vma, *family));
+            if ffi::Vma::can_be_private(vma.kind) {
                 let range = Range {
                     start: vma.start,
                     end: vma.end,
@@ -405,7 +452,6 @@ impl Save<'_> {
                 };
                 ranges.push(range, GFP_KERNEL)?;
             }
-            vmas.push((vma, family), GFP_KERNEL)?;
         }
         let inherits = ranges.iter().any(|range: &Range| range.inherited);
         let origin = origin.filter(|_| inherits);
@@ -589,13 +635,22 @@ impl Save<'_> {
         let space = match process.thread() {
             Some(thread) => {
                 let parent = process.parent.and_then(|parent| self.spaces.get(parent));
-                let origin = parent.cloned().flatten();
-                Some(self.mm(TaskExt::mm(thread).ok_or(EAGAIN)?, origin)?)
+                let parent = parent.cloned().flatten();
+                let mm = TaskExt::mm(thread).ok_or(EAGAIN)?;
+                Some(self.mm(mm, parent.as_ref())?)
             }
             None => None,
         };
         let mm = space.as_ref().map_or(ObjectId::NONE, |space| space.id);
-        self.spaces.push(space, GFP_KERNEL)?;
+        if let (Some(parent), Some(space)) = (process.parent, &space) {
+            if let Some(Some(parent)) = self.spaces.get_mut(parent) {
+                if parent.child.is_none() && parent.own.id != space.id {
+                    parent.child = Some(space.clone());
+                }
+            }
+        }
+        let spaces = space.map(|own| Spaces { own, child: None });
+        self.spaces.push(spaces, GFP_KERNEL)?;
         for thread in &process.threads {
             self.files(thread)?;
             self.fs(thread)?;

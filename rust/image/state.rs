@@ -169,8 +169,8 @@ record! {
         vdso: U64,
         /// CRC-32C of that code.
         vdso_crc: U32,
-        /// An earlier address space, which this one was copied from by fork(2); none if no page is
-        /// left that both have.
+        /// An earlier address space, which this one is copied from at first: that of its parent, or
+        /// of another child of that; none if it has no page of it.
         origin: ObjectId,
     }
 }
