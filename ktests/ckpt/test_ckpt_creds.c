@@ -171,6 +171,7 @@ static void login(void)
 	log_in("1001");
 	expect(!pthread_create(&thread, NULL, of_another, &there));
 	child = fork();
+	expect(child >= 0);
 	if (!child) {
 		wait_for_go();
 		expect(number("loginuid") == 1001);

@@ -203,7 +203,7 @@ impl Plan {
     fn lanes(&self) -> Vec<Vec<usize>> {
         let mut lanes: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (at, job) in self.jobs.iter().enumerate() {
-            // Both kinds of QEMU's take as long as all others together. No two lanes share a kernel.
+            // Each kernel under QEMU takes longer than all others together; no two lanes share one.
             let lane = match job.on {
                 Some(Arch::Qemu) => Some(job.tier.series()),
                 _ => None,

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{io, thread};
 
@@ -40,10 +40,11 @@ impl Subject {
         let (scratch, procs) = (args.scratch.join("test"), cgroup.procs());
         fs::create_dir(&scratch).with_context(|| scratch.display().to_string())?;
         // A test may change the permissions of its program.
+        let original = Path::new(&args.test[0]);
         let program = args
             .scratch
-            .join(args.test[0].rsplit('/').next().unwrap_or("program"));
-        fs::copy(&args.test[0], &program).with_context(|| args.test[0].clone())?;
+            .join(original.file_name().context("no program")?);
+        fs::copy(original, &program).with_context(|| args.test[0].clone())?;
         let log = File::create(scratch.join("start.log"))?;
         let mut command = Command::new(&program);
         command
