@@ -5,6 +5,7 @@
 
 #include <linux/bc_mm.h>
 #include <linux/memcontrol.h>
+#include <linux/oom.h>
 #include <linux/sched.h>
 
 #include "internal.h"
@@ -52,8 +53,14 @@ void __bc_oom_prepare(void)
  */
 bool __bc_oom_guaranteed(struct task_struct *task)
 {
-	struct bc_cgroup *bc = css_bc(task_css_check(task, bc_cgrp_id, true));
+	/* A first thread that has ended was not moved with the others. */
+	struct task_struct *thread = find_lock_task_mm(task);
+	struct bc_cgroup *bc;
 
+	if (!thread)
+		return false;
+	bc = css_bc(task_css_check(thread, bc_cgrp_id, true));
+	task_unlock(thread);
 	return bc->stock && bc_guarantee_oom(bc);
 }
 

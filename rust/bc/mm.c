@@ -136,13 +136,20 @@ int bc_fork_mm(struct task_struct *task, struct bc_cgroup *bc)
  */
 static void bc_follow_owner(struct mm_struct *mm)
 {
-	struct task_struct *owner;
+	struct task_struct *owner, *thread;
 	struct bc_cgroup *bc;
 
 	scoped_guard(rcu) {
 		owner = rcu_dereference(mm->owner);
 		if (!owner)
 			return;
+		/* A thread that is exiting stays where it was, whatever the others do. */
+		if (READ_ONCE(owner->flags) & PF_EXITING)
+			for_each_thread(owner, thread)
+				if (!(READ_ONCE(thread->flags) & PF_EXITING)) {
+					owner = thread;
+					break;
+				}
 		do {
 			bc = css_bc(task_css_check(owner, bc_cgrp_id, true));
 		} while (!css_tryget(&bc->css));
