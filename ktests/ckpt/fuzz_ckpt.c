@@ -28,38 +28,14 @@
 
 #include "kselftest.h"
 #include "cgroup_util.h"
+#include "ckpt_image.h"
 #include "ckpt_state.h"
-
-/* As Documentation/userspace-api/ckpt-image.rst has them. */
-#define MAGIC		8
-#define HEADER		16
-#define TYPE_END	2
-#define DATA		2
-#define MAX_PAYLOAD	65536
-
-#define MOST_RECORDS	4096
-#define MOST_BYTES	(8 << 20)
 
 /* How often the image as it was is restored in between. */
 #define EVERY		50
 
-struct record {
-	uint16_t type;
-	uint8_t flags;
-	uint8_t head;
-	uint32_t len;
-	uint8_t *payload;
-	uint8_t *data;
-	uint64_t size;		/* of the data */
-};
-
-struct image {
-	struct record records[MOST_RECORDS];
-	size_t nr;
-};
-
-static struct image original, tampered;
-static uint8_t bytes[MOST_BYTES], sealed[MOST_BYTES], room[MOST_BYTES];
+static struct ckpt_image original, tampered;
+static uint8_t bytes[CKPT_MOST_BYTES], sealed[CKPT_MOST_BYTES], room[CKPT_MOST_BYTES];
 static size_t used;		/* of the room */
 
 static unsigned long long seed = 1;
@@ -96,94 +72,10 @@ static size_t below(size_t bound)
 	return bound ? chance() % bound : 0;
 }
 
-/* CRC-32C, from the state of the one before. */
-static uint32_t crc32c(uint32_t crc, const void *data, size_t size)
-{
-	static uint32_t table[256];
-	const uint8_t *byte = data;
-	int i, bit;
-
-	for (i = 0; i < 256 && !table[255]; i++)
-		for (table[i] = i, bit = 0; bit < 8; bit++)
-			table[i] = (table[i] >> 1) ^ (table[i] & 1 ? 0x82f63b78 : 0);
-	while (size--)
-		crc = (crc >> 8) ^ table[(crc ^ *byte++) & 0xff];
-	return crc;
-}
-
-/* Find the records of an image; false if it is none. */
-static bool parse(const uint8_t *from, size_t size, struct image *image)
-{
-	size_t at = MAGIC;
-
-	for (image->nr = 0; image->nr < MOST_RECORDS; image->nr++) {
-		struct record *record = &image->records[image->nr];
-		uint32_t padded;
-
-		if (at == size)
-			return image->nr > 2;
-		if (size - at < HEADER)
-			return false;
-		memcpy(record, from + at, 8);
-		padded = (record->len + 7) & ~7U;
-		if (record->len > MAX_PAYLOAD || size - at - HEADER < padded)
-			return false;
-		record->payload = (uint8_t *)from + at + HEADER;
-		at += HEADER + padded;
-		record->size = 0;
-		if (record->flags & DATA)
-			memcpy(&record->size, record->payload, 8);
-		if (record->size > size - at)
-			return false;
-		record->data = (uint8_t *)from + at;
-		at += record->size;
-	}
-	return false;
-}
-
-/* Make an image of records, whose numbers, checksums and totals are right if @honest. */
-static size_t seal(const struct image *image, uint8_t *to, bool honest)
-{
-	uint64_t data = 0;
-	uint32_t chain = ~0U;
-	size_t at = MAGIC, i;
-
-	memcpy(to, bytes, MAGIC);
-	for (i = 0; i < image->nr; i++) {
-		const struct record *record = &image->records[i];
-		uint32_t padded = (record->len + 7) & ~7U, crc = 0, seq = i;
-		uint8_t *start = to + at;
-
-		if (MOST_BYTES - at < HEADER + padded + record->size)
-			break;
-		memcpy(start, record, 8);
-		memcpy(start + 8, &seq, 4);
-		memcpy(start + 12, &crc, 4);
-		memset(start + HEADER, 0, padded);
-		memcpy(start + HEADER, record->payload, record->len);
-		if (honest && record->type == TYPE_END && record->len >= 24) {
-			uint64_t records = i;
-			uint32_t value = ~chain;
-
-			memcpy(start + HEADER, &records, 8);
-			memcpy(start + HEADER + 8, &data, 8);
-			memcpy(start + HEADER + 16, &value, 4);
-		}
-		crc = ~crc32c(~0U, start, HEADER + padded);
-		memcpy(start + 12, &crc, 4);
-		chain = crc32c(chain, &crc, 4);
-		at += HEADER + padded;
-		memcpy(to + at, record->data, record->size);
-		at += record->size;
-		data += record->size;
-	}
-	return at;
-}
-
 /* Tampering */
 
 /* A payload that can be changed, with room for so much more. */
-static bool own(struct record *record, size_t more)
+static bool own(struct ckpt_record *record, size_t more)
 {
 	uint8_t *copy = room + used;
 
@@ -224,7 +116,7 @@ static uint64_t hostile(uint64_t value)
 }
 
 /* A field of the structure, or somewhere in what follows it. */
-static void change_field(struct record *record)
+static void change_field(struct ckpt_record *record)
 {
 	size_t head = record->head * 8, at, width = below(2) ? 8 : 4;
 	uint64_t value = 0, before;
@@ -242,22 +134,22 @@ static void change_field(struct record *record)
 	     (unsigned long long)before, (unsigned long long)value);
 }
 
-static void change_length(struct record *record)
+static void change_length(struct ckpt_record *record)
 {
 	uint32_t len = below(2) ? record->len + below(4096) : below(record->len + 1);
 
-	if (len > MAX_PAYLOAD || !own(record, 4096))
+	if (len > CKPT_MAX_PAYLOAD || !own(record, 4096))
 		return;
 	note(" type %u length %u->%u", record->type, record->len, len);
 	record->len = len;
 }
 
 /* The size of the data, so that they are there, or are not. */
-static void change_data(struct record *record)
+static void change_data(struct ckpt_record *record)
 {
 	uint64_t size = below(2) ? record->size / 2 & ~4095ULL : below(record->size + 1);
 
-	if (!(record->flags & DATA) || !own(record, 0))
+	if (!(record->flags & CKPT_DATA) || !own(record, 0))
 		return;
 	note(" type %u data %llu->%llu", record->type, (unsigned long long)record->size,
 	     (unsigned long long)size);
@@ -266,9 +158,9 @@ static void change_data(struct record *record)
 	record->size = size;
 }
 
-static void insert(struct image *image, size_t at, struct record record)
+static void insert(struct ckpt_image *image, size_t at, struct ckpt_record record)
 {
-	if (image->nr == MOST_RECORDS)
+	if (image->nr == CKPT_MOST_RECORDS)
 		return;
 	memmove(image->records + at + 1, image->records + at,
 		(image->nr - at) * sizeof(record));
@@ -276,7 +168,7 @@ static void insert(struct image *image, size_t at, struct record record)
 	image->nr++;
 }
 
-static void take_out(struct image *image, size_t at)
+static void take_out(struct ckpt_image *image, size_t at)
 {
 	image->nr--;
 	memmove(image->records + at, image->records + at + 1,
@@ -284,9 +176,9 @@ static void take_out(struct image *image, size_t at)
 }
 
 /* A record; mostly each type is as likely as any other, though there are many of some. */
-static size_t choose(const struct image *image)
+static size_t choose(const struct ckpt_image *image)
 {
-	uint16_t type = 16 + below(23);
+	uint16_t type = 16 + below(CKPT_TYPE_LAST - 15);
 	size_t tries, at = below(image->nr);
 
 	for (tries = 0; below(8) && tries < 64 && image->records[at].type != type; tries++)
@@ -294,10 +186,10 @@ static size_t choose(const struct image *image)
 	return at;
 }
 
-static void tamper(struct image *image)
+static void tamper(struct ckpt_image *image)
 {
 	size_t at = choose(image), other = choose(image);
-	struct record *record = &image->records[at], copy = *record;
+	struct ckpt_record *record = &image->records[at], copy = *record;
 
 	/* Mostly a field: what comes of others is often seen before anything is made. */
 	switch (below(32)) {
@@ -321,7 +213,7 @@ static void tamper(struct image *image)
 		change_data(record);
 		break;
 	case 5:
-		record->type = below(2) ? below(40) : chance();
+		record->type = below(2) ? below(CKPT_TYPE_LAST + 1) : chance();
 		note(" type %u->%u", copy.type, record->type);
 		break;
 	case 6:
@@ -349,7 +241,7 @@ static size_t make(unsigned long number)
 	memcpy(&tampered, &original, sizeof(tampered));
 	while (times-- && tampered.nr > 2)
 		tamper(&tampered);
-	size = seal(&tampered, sealed, below(16));
+	size = ckpt_image_seal(&tampered, sealed, below(16));
 	if (!below(16)) {
 		size_t at = below(size), bit = below(8);
 
@@ -416,8 +308,8 @@ static int go_through(struct ckpt_subject *subject)
 	file = open(path, O_RDONLY | O_CLOEXEC);
 	size = read(file, bytes, sizeof(bytes));
 	close(file);
-	if (unmet(size > 0) || unmet(parse(bytes, size, &original)) ||
-	    differs(seal(&original, sealed, true), size) ||
+	if (unmet(size > 0) || unmet(ckpt_image_parse(bytes, size, &original)) ||
+	    differs(ckpt_image_seal(&original, sealed, true), size) ||
 	    differs(memcmp(sealed, bytes, size), 0))
 		return KSFT_FAIL;
 

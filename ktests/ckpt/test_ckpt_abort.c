@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ckpt.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,12 +41,56 @@ static void count_in_much_memory(void)
 	ckpt_count();
 }
 
+static void count_in_much_shared_memory(void)
+{
+	char *much = mmap(NULL, MUCH, PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (much == MAP_FAILED)
+		_exit(108);
+	memset(much, 1, MUCH);
+	ckpt_count();
+}
+
+/* A process whose first thread has ended, and its child. */
+
+static void *live_on(void *arg)
+{
+	long n;
+
+	for (n = 1; ; n++) {
+		ckpt_tell(0, n);
+		usleep(1000);
+	}
+	return NULL;
+}
+
+static void count_without_first_thread(void)
+{
+	pthread_t thread;
+	pid_t child = fork();
+
+	if (child < 0)
+		_exit(106);
+	if (!child)
+		for (;;)
+			pause();
+	if (pthread_create(&thread, NULL, live_on, NULL))
+		_exit(105);
+	syscall(SYS_exit, 0);
+}
+
+static bool is_counting(struct ckpt_subject *subject)
+{
+	return ckpt_await(subject, 0, 3) > 0;
+}
+
 /* Suspend a subject that runs; returns the session, or -errno. */
-static int suspended(struct ckpt_subject *subject)
+static int suspended_when(struct ckpt_subject *subject, bool (*runs)(struct ckpt_subject *subject))
 {
 	int session, ret;
 
-	if (!ckpt_goes_on(subject))
+	if (!runs(subject))
 		return -ETIMEDOUT;
 	session = ckpt_open();
 	if (session < 0)
@@ -56,11 +102,16 @@ static int suspended(struct ckpt_subject *subject)
 	return ret;
 }
 
+static int suspended(struct ckpt_subject *subject)
+{
+	return suspended_when(subject, ckpt_goes_on);
+}
+
 /* Save, end it, and return the image for reading, or -errno. */
-static int saved(struct ckpt_subject *subject)
+static int saved_when(struct ckpt_subject *subject, bool (*runs)(struct ckpt_subject *subject))
 {
 	char path[PATH_MAX];
-	int session = suspended(subject), image, ret;
+	int session = suspended_when(subject, runs), image, ret;
 
 	if (session < 0)
 		return session;
@@ -72,6 +123,11 @@ static int saved(struct ckpt_subject *subject)
 	ckpt_bury();
 	image = open(path, O_RDONLY | O_CLOEXEC);
 	return unmet(image >= 0) ? -errno : image;
+}
+
+static int saved(struct ckpt_subject *subject)
+{
+	return saved_when(subject, ckpt_goes_on);
 }
 
 /* Restore from the start of an image; the subject goes on when this returns 0. */
@@ -268,8 +324,12 @@ static int ends_while_saved(struct ckpt_subject *subject,
 			    bool (*end)(struct ckpt_subject *subject))
 {
 	char path[PATH_MAX];
-	int good = saved(subject), ret = KSFT_FAIL, records, total, torn, whole;
+	int good, ret = KSFT_FAIL, records, total, torn, whole;
 
+	/* Who was restored has credentials of his own that files were opened with. */
+	if (!ckpt_goes_on(subject) || differs(ckpt_cycle(subject), 0))
+		return KSFT_FAIL;
+	good = saved(subject);
 	snprintf(path, sizeof(path), "%s/torn", subject->dir);
 	torn = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (good < 0 || torn < 0)
@@ -447,8 +507,94 @@ out:
 	return ret;
 }
 
+/* At once, and not just soon, nothing is left of what could not be restored. */
+static int test_nothing_left_at_once(struct ckpt_subject *subject)
+{
+	int image = saved_when(subject, is_counting), session, records, total, ends[2], i;
+	int ret = KSFT_FAIL;
+	char procs[64];
+
+	if (image < 0)
+		return KSFT_FAIL;
+	session = ckpt_open();
+	total = count_records(image);
+	for (records = total / 2; records < total; records++) {
+		if (lseek(image, 0, SEEK_SET) || pipe2(ends, O_CLOEXEC))
+			goto out;
+		if (fcntl(ends[1], F_SETPIPE_SZ, 1 << 20) < 0)
+			goto out;
+		for (i = 0; i < records; i++)
+			if (differs(ckpt_copy_record(image, ends[1], !i), 1))
+				goto out;
+		close(ends[1]);
+		if (differs(ckpt_try_restore(session, subject, ends[0]), -EPIPE))
+			goto out;
+		close(ends[0]);
+		if (differs(waitpid(-1, NULL, WNOHANG | __WALL), -1) || differs(errno, ECHILD) ||
+		    differs(cg_read(subject->cgroup, "cgroup.procs", procs, sizeof(procs)), 0) ||
+		    differs(procs[0], 0)) {
+			ksft_print_msg("after %d of %d records\n", records, total);
+			goto out;
+		}
+	}
+	ret = KSFT_PASS;
+out:
+	close(session);
+	close(image);
+	return ret;
+}
+
+/*
+ * Signals for the process group of who restores are not for what he restores. He waits for the rest
+ * of the image meanwhile.
+ */
+static int test_signals_of_others(struct ckpt_subject *subject)
+{
+	int image = saved(subject), ends[2], done[2], status, i, total, ret = KSFT_FAIL;
+	pid_t pid;
+	char byte;
+
+	if (image < 0 || pipe2(ends, O_CLOEXEC) || pipe2(done, O_CLOEXEC))
+		return KSFT_FAIL;
+	total = count_records(image);
+	lseek(image, 0, SEEK_SET);
+	pid = fork();
+	if (!pid) {
+		int session = ckpt_open();
+
+		signal(SIGUSR2, SIG_IGN);
+		if (setpgid(0, 0) || write(done[1], "", 1) != 1)
+			_exit(2);
+		close(ends[1]);
+		close(done[1]);
+		if (ckpt_try_restore(session, subject, ends[0]) || ckpt_resume(session) ||
+		    !ckpt_goes_on(subject))
+			_exit(1);
+		_exit(0);
+	}
+	close(ends[0]);
+	close(done[1]);
+	if (differs(read(done[0], &byte, 1), 1))
+		goto out;
+	for (i = 0; i < total; i++) {
+		if (differs(ckpt_copy_record(image, ends[1], !i), 1))
+			goto out;
+		if (i < total - 1 && (unmet(is_drained(ends[1])) || kill(-pid, SIGUSR2)))
+			goto out;
+	}
+	ret = KSFT_PASS;
+out:
+	close(ends[1]);
+	close(done[0]);
+	close(image);
+	if (differs(waitpid(pid, &status, 0), pid) || differs(status, 0))
+		ret = KSFT_FAIL;
+	return ret;
+}
+
 #define T(f) { ckpt_count, f, #f }
 #define M(f) { count_in_much_memory, f, #f }
+#define S(f) { count_in_much_shared_memory, f, #f "_shared" }
 static const struct ckpt_test tests[] = {
 	T(test_broken_pipe),
 	T(test_caller_killed_while_restoring),
@@ -459,10 +605,14 @@ static const struct ckpt_test tests[] = {
 	T(test_no_room),
 	T(test_out_of_memory_while_saved),
 	M(test_out_of_memory_while_restored),
+	S(test_out_of_memory_while_restored),
+	{ count_without_first_thread, test_nothing_left_at_once, "test_nothing_left_at_once" },
+	T(test_signals_of_others),
 };
 
 #undef T
 #undef M
+#undef S
 
 int main(void)
 {

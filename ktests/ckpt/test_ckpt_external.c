@@ -114,6 +114,8 @@ static int test_bad_names(struct ckpt_subject *subject)
 	    differs(name(session, 0, 0, longest + 1), 0) ||
 	    differs(name(session, 0, 0, longest + 1), -EEXIST) ||
 	    differs(name(session, 0, 999, "closed"), -EBADF) ||
+	    /* It would keep itself open, and suspended what it has. */
+	    differs(name(session, 0, session, "session"), -EINVAL) ||
 	    differs(name(session, subject->pid, 99, "nothing"), 0) ||
 	    differs(ckpt_check(session, subject), -EBADF) ||
 	    unmet(ckpt_explains(session, " fd 99: nothing that could have a name")))

@@ -145,7 +145,8 @@ static void signals(void)
 {
 	struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESTART }, old;
 	static char stack[64 * 1024];
-	stack_t ss = { .ss_sp = stack, .ss_size = sizeof(stack) }, was;
+	/* The flag says nothing here, and is allowed. */
+	stack_t ss = { .ss_sp = stack, .ss_size = sizeof(stack), .ss_flags = SS_ONSTACK }, was;
 	sigset_t set, mask;
 
 	sigemptyset(&act.sa_mask);
@@ -168,15 +169,20 @@ static void signals(void)
 	all_is_well();
 }
 
+/* What it has already may be more. */
 static void limits(void)
 {
-	struct rlimit limit = { .rlim_cur = 100, .rlim_max = 200 };
+	struct rlimit files = { .rlim_cur = 10, .rlim_max = 20 }, memory = { 4096, 8192 };
 
-	expect(!setrlimit(RLIMIT_NOFILE, &limit));
+	expect(dup2(3, 90) == 90);
+	expect(!setrlimit(RLIMIT_NOFILE, &files) && !setrlimit(RLIMIT_AS, &memory));
 	be_saved();
-	memset(&limit, 0, sizeof(limit));
-	expect(!getrlimit(RLIMIT_NOFILE, &limit));
-	expect(limit.rlim_cur == 100 && limit.rlim_max == 200);
+	memset(&files, 0, sizeof(files));
+	memset(&memory, 0, sizeof(memory));
+	expect(!getrlimit(RLIMIT_NOFILE, &files) && !getrlimit(RLIMIT_AS, &memory));
+	expect(files.rlim_cur == 10 && files.rlim_max == 20);
+	expect(memory.rlim_cur == 4096 && memory.rlim_max == 8192);
+	expect(fcntl(90, F_GETFD) == 0 && dup2(3, 91) < 0 && errno == EBADF);
 	all_is_well();
 }
 

@@ -8,12 +8,15 @@
 #include <string.h>
 #include <linux/aio_abi.h>
 #include <linux/ckpt.h>
+#include <linux/io_uring.h>
 #include <linux/membarrier.h>
+#include <linux/sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/sem.h>
 #include <sys/socket.h>
@@ -267,6 +270,112 @@ static int test_refuses_child_outside(struct ckpt_subject *subject)
 	return ret;
 }
 
+/* A file that nobody has a path to any more. */
+static void have_detached(void)
+{
+	if (mkdir("mount", 0700) || mount("none", "mount", "tmpfs", 0, NULL) ||
+	    open("mount/file", O_RDWR | O_CREAT, 0600) < 0 || umount2("mount", MNT_DETACH))
+		_exit(1);
+	live();
+}
+
+static int test_refuses_detached(struct ckpt_subject *subject)
+{
+	return refused(subject, " fd 4: a file outside of the root directory");
+}
+
+/* Pieces of a pipe that came from a socket. */
+static void have_large_pieces(void)
+{
+	static char much[64 * 1024];
+	int ends[2], both[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, both) || pipe(ends) ||
+	    write(both[0], much, sizeof(much)) != sizeof(much) ||
+	    splice(both[1], NULL, ends[1], NULL, sizeof(much), 0) <= 0)
+		_exit(1);
+	close(both[0]);
+	close(both[1]);
+	live();
+}
+
+static int test_refuses_large_pieces(struct ckpt_subject *subject)
+{
+	return refused(subject, " fd 6: a pipe with pieces that are larger than a page");
+}
+
+/* Its state is that of the open file. */
+static void have_cgroup(void)
+{
+	char line[PATH_MAX], path[PATH_MAX + 64], *at;
+	FILE *file = fopen("/proc/self/cgroup", "r");
+
+	if (!file || !fgets(line, sizeof(line), file) || fclose(file))
+		_exit(1);
+	at = strstr(line, "::");
+	if (!at)
+		_exit(1);
+	line[strcspn(line, "\n")] = '\0';
+	snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cgroup.procs", at + 2);
+	if (open(path, O_WRONLY) < 0)
+		_exit(1);
+	live();
+}
+
+static int test_refuses_cgroup(struct ckpt_subject *subject)
+{
+	return refused(subject, " fd 4: a file of a cgroup that is open for writing");
+}
+
+/* Nobody waits for it. */
+static void have_autoreap(void)
+{
+	struct clone_args args = { .flags = CLONE_AUTOREAP };
+	pid_t child = syscall(SYS_clone3, &args, sizeof(args));
+
+	if (!child)
+		idle(NULL);
+	if (child > 0)
+		ckpt_tell(1, child);
+	live();
+}
+
+static int test_refuses_autoreap(struct ckpt_subject *subject)
+{
+	char text[64];
+	int session, ret = KSFT_FAIL;
+
+	if (ckpt_await(subject, 0, READY) < 0)
+		return KSFT_FAIL;
+	if (!ckpt_told(subject, 1))
+		return ckpt_skip("clone3() has no CLONE_AUTOREAP");
+	session = ckpt_open();
+	snprintf(text, sizeof(text), "pid %ld: an end that no parent waits for",
+		 ckpt_told(subject, 1));
+	if (!differs(ckpt_check(session, subject), -EOPNOTSUPP) &&
+	    !unmet(ckpt_explains(session, text)))
+		ret = KSFT_PASS;
+	close(session);
+	return ret;
+}
+
+/* Of rings that it does not have yet, for good. */
+static void limit_io_uring(void)
+{
+	struct io_uring_task_restriction none = { .flags = 0 };
+
+	if (syscall(SYS_io_uring_register, -1, IORING_REGISTER_RESTRICTIONS, &none, 1))
+		_exit(1);
+	live();
+}
+
+static int test_refuses_limited_io_uring(struct ckpt_subject *subject)
+{
+	if (access("/proc/sys/kernel/io_uring_disabled", F_OK))
+		return ckpt_skip("there is no io_uring");
+	return refused(subject, ": limits of io_uring");
+}
+
 static void in_domain(void)
 {
 	if (ckpt_enter_domain())
@@ -320,17 +429,22 @@ static int test_refuses_session_outside(struct ckpt_subject *subject)
 #define T(x) { x, test_refuses_##x, "test_refuses_" #x }
 static const struct ckpt_test tests[] = {
 	T(aio),
+	{ have_autoreap, test_refuses_autoreap, "test_refuses_autoreap" },
 	{ live, test_refuses_below, "test_refuses_below" },
+	{ have_cgroup, test_refuses_cgroup, "test_refuses_cgroup" },
 	{ parent, test_refuses_child_outside, "test_refuses_child_outside" },
 	T(deleted_dir),
 	T(deleted_name),
 	T(deleted_within),
+	{ have_detached, test_refuses_detached, "test_refuses_detached" },
 	T(device),
 	T(epoll),
 	T(eventfd_),
 	T(fifo),
 	T(handler_of_file),
 	{ in_domain, test_refuses_landlock, "test_refuses_landlock" },
+	{ have_large_pieces, test_refuses_large_pieces, "test_refuses_large_pieces" },
+	{ limit_io_uring, test_refuses_limited_io_uring, "test_refuses_limited_io_uring" },
 	T(locks),
 	T(membarrier_),
 	T(memory_setting),

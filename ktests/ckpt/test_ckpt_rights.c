@@ -99,15 +99,34 @@ static int test_no_capability(struct ckpt_subject *subject)
 }
 
 /* The capability, but nothing else that root has. */
+static bool is_other_user(void)
+{
+	return !prctl(PR_SET_KEEPCAPS, 1) && !setresuid(1234, 1234, 1234) &&
+	       !keep(CAP(CHECKPOINT_RESTORE));
+}
+
 static int looks_at_others(struct ckpt_subject *subject)
 {
 	int session = ckpt_open(), ret;
 
-	if (prctl(PR_SET_KEEPCAPS, 1) || setresuid(1234, 1234, 1234) ||
-	    keep(CAP(CHECKPOINT_RESTORE)))
+	if (!is_other_user())
 		return 99;
 	ret = -ckpt_check(session, subject);
 	return ckpt_explains(session, ": no right to see all of it") ? ret : 97;
+}
+
+static int stops_others(struct ckpt_subject *subject)
+{
+	int session = ckpt_open();
+
+	return is_other_user() ? -ckpt_suspend(session, subject) : 99;
+}
+
+static int copies_others(struct ckpt_subject *subject)
+{
+	int session = ckpt_open();
+
+	return is_other_user() ? -ckpt_snapshot(session, subject) : 99;
 }
 
 static int test_other_user(struct ckpt_subject *subject)
@@ -115,7 +134,9 @@ static int test_other_user(struct ckpt_subject *subject)
 	long before;
 
 	if (ckpt_await(subject, 0, 5) < 0 ||
-	    differs(in_child(looks_at_others, subject), EPERM))
+	    differs(in_child(looks_at_others, subject), EPERM) ||
+	    differs(in_child(stops_others, subject), EPERM) ||
+	    differs(in_child(copies_others, subject), EPERM))
 		return KSFT_FAIL;
 	before = ckpt_told(subject, 0);
 	return ckpt_await(subject, 0, before + 5) < 0 ? KSFT_FAIL : KSFT_PASS;

@@ -101,6 +101,36 @@ out:
 	return ret;
 }
 
+/* Who is in it would stop himself, and nothing can stop the root. */
+static int test_hold_oneself(struct ckpt_subject *subject)
+{
+	struct ckpt_suspend args = { .timeout = 10000 };
+	char root[PATH_MAX];
+	int session = ckpt_open(), status, ret = KSFT_FAIL;
+	pid_t child;
+
+	if (ckpt_await(subject, 0, 5) < 0)
+		return KSFT_FAIL;
+	child = fork();
+	if (!child) {
+		if (cg_enter_current(subject->cgroup))
+			_exit(99);
+		_exit(-ckpt_suspend(session, subject));
+	}
+	if (differs(waitpid(child, &status, 0), child) || unmet(WIFEXITED(status)) ||
+	    differs(WEXITSTATUS(status), EDEADLK) ||
+	    differs(cg_find_unified_root(root, sizeof(root), NULL), 0))
+		goto out;
+	args.cgroup = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (!differs(ioctl(session, CKPT_SUSPEND, &args), -1) && !differs(errno, EINVAL) &&
+	    goes_on(subject))
+		ret = KSFT_PASS;
+	close(args.cgroup);
+out:
+	close(session);
+	return ret;
+}
+
 /* Dump into a file, kill, and return the session. */
 static int dumped(struct ckpt_subject *subject, char *image)
 {
@@ -211,6 +241,32 @@ static int test_damaged(struct ckpt_subject *subject)
 	ret = goes_on(subject) ? KSFT_PASS : KSFT_FAIL;
 out:
 	close(fd);
+	close(session);
+	return ret;
+}
+
+/* Who cannot be read, and where nobody can be made. */
+static int test_no_image_no_place(struct ckpt_subject *subject)
+{
+	struct ckpt_restore args = { };
+	char image[PATH_MAX];
+	int session = dumped(subject, image), ret = KSFT_FAIL;
+
+	if (session < 0)
+		return KSFT_FAIL;
+	args.image = open(image, O_WRONLY | O_CLOEXEC);
+	args.cgroup = open(subject->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (differs(ioctl(session, CKPT_RESTORE, &args), -1) || differs(errno, EBADF) ||
+	    differs(cg_write(subject->cgroup, "cgroup.freeze", "1"), 0) ||
+	    differs(try(session, subject, image), -EBUSY) ||
+	    unmet(ckpt_explains(session, "the cgroup is frozen")) ||
+	    differs(cg_write(subject->cgroup, "cgroup.freeze", "0"), 0) ||
+	    ckpt_restore(session, subject, image) || ckpt_resume(session) || !goes_on(subject))
+		goto out;
+	ret = KSFT_PASS;
+out:
+	close(args.cgroup);
+	close(args.image);
 	close(session);
 	return ret;
 }
@@ -489,7 +545,9 @@ static const struct ckpt_test tests[] = {
 	T(test_detach_gone),
 	T(test_detach_user),
 	T(test_hold),
+	T(test_hold_oneself),
 	T(test_in_use),
+	T(test_no_image_no_place),
 	T(test_note),
 	T(test_order),
 	T(test_own_image),

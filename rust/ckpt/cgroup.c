@@ -2,6 +2,7 @@
 /* The container as cgroups see it. */
 
 #include <linux/cgroup.h>
+#include <linux/memcontrol.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
@@ -67,6 +68,17 @@ bool ckpt_cgroup_empty(struct cgroup *cgrp)
 	return !walk_threads(cgrp, one, NULL);
 }
 
+static long may_not(struct task_struct *task, void *arg)
+{
+	return ckpt_task_may(task);
+}
+
+/* Whether the caller may see all of everybody in @cgrp and below. */
+int ckpt_cgroup_may(struct cgroup *cgrp)
+{
+	return walk_threads(cgrp, may_not, NULL);
+}
+
 static long holds_parent(struct task_struct *task, void *arg)
 {
 	return in_vfork(task);
@@ -130,4 +142,26 @@ static long end(struct task_struct *task, void *arg)
 void ckpt_cgroup_kill(struct cgroup *cgrp)
 {
 	walk_threads(cgrp, end, NULL);
+}
+
+/* Whether cgroup.freeze, there or above, has it frozen. */
+bool ckpt_cgroup_frozen(struct cgroup *cgrp)
+{
+	return test_bit(CGRP_FREEZE, &cgrp->flags);
+}
+
+/* Charge what the current task allocates for a container, and no process of it, to that. */
+void ckpt_charge_begin(struct ckpt_charge *charge, struct cgroup *cgrp)
+{
+	charge->memcg = NULL;
+#ifdef CONFIG_MEMCG
+	charge->memcg = mem_cgroup_from_css(cgroup_get_e_css(cgrp, &memory_cgrp_subsys));
+#endif
+	charge->before = set_active_memcg(charge->memcg);
+}
+
+void ckpt_charge_end(struct ckpt_charge *charge)
+{
+	set_active_memcg(charge->before);
+	mem_cgroup_put(charge->memcg);
 }

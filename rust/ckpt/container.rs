@@ -46,8 +46,11 @@ impl Container {
     ///
     /// # Errors
     ///
-    /// `ETIMEDOUT` if that takes more than so many milliseconds, `EBUSY` if somebody else holds it.
+    /// `ETIMEDOUT` if that takes more than so many milliseconds, `EPERM` if the caller has no right
+    /// over one of the tasks, `EINTR`, and those of [`Cgroup::hold`].
     pub(crate) fn freeze(cgroup: Cgroup, timeout: u32) -> Result<Self> {
+        // Whoever comes later is brought by somebody who has rights over the cgroup.
+        cgroup.may()?;
         let begun: Instant<Monotonic> = Instant::now();
         let passed = || u32::try_from(begun.elapsed().as_millis_ceil()).unwrap_or(u32::MAX);
         loop {
@@ -78,7 +81,7 @@ impl Container {
     ///
     /// # Errors
     ///
-    /// `EBUSY` if somebody else holds it, `ENODEV` if it was removed.
+    /// Those of [`Cgroup::hold`].
     pub(crate) fn unborn(cgroup: Cgroup) -> Result<Self> {
         cgroup.hold()?;
         // INVARIANT: Just held.

@@ -10,22 +10,14 @@
 
 #include "internal.h"
 
-/* What tells the credentials of a task from all others. */
-u64 ckpt_cred_key(struct task_struct *task)
-{
-	guard(rcu)();
-	return (unsigned long)__task_cred(task);
-}
-
 /*
  * The supplementary groups are for @groups, as many as there is room for. Return how many there
  * are.
  */
-size_t ckpt_cred(struct task_struct *task, struct ckpt_cred *into, u32 *groups,
+size_t ckpt_cred(const struct cred *cred, struct ckpt_cred *into, u32 *groups,
 		 size_t size)
 {
 	struct user_namespace *ns = current_user_ns();
-	const struct cred *cred = get_task_cred(task);
 	const struct group_info *info = cred->group_info;
 	size_t i, nr = info->ngroups;
 
@@ -39,16 +31,34 @@ size_t ckpt_cred(struct task_struct *task, struct ckpt_cred *into, u32 *groups,
 		.sgid = from_kgid(ns, cred->sgid),
 		.fsgid = from_kgid(ns, cred->fsgid),
 		.securebits = cred->securebits,
-		.inheritable = cred->cap_inheritable.val,
-		.permitted = cred->cap_permitted.val,
-		.effective = cred->cap_effective.val,
-		.bounding = cred->cap_bset.val,
-		.ambient = cred->cap_ambient.val,
 	};
+	/* Those of another namespace say nothing here. */
+	if (cred->user_ns == ns) {
+		into->inheritable = cred->cap_inheritable.val;
+		into->permitted = cred->cap_permitted.val;
+		into->effective = cred->cap_effective.val;
+		into->bounding = cred->cap_bset.val;
+		into->ambient = cred->cap_ambient.val;
+	}
 	for (i = 0; i < min(nr, size); i++)
 		groups[i] = from_kgid(ns, info->gid[i]);
-	put_cred(cred);
 	return nr;
+}
+
+/* Whether all of the users and groups have numbers in the caller's namespace. */
+bool ckpt_cred_known(const struct cred *cred)
+{
+	struct user_namespace *ns = current_user_ns();
+	const struct group_info *groups = cred->group_info;
+	int i;
+
+	for (i = 0; i < groups->ngroups; i++)
+		if (!kgid_has_mapping(ns, groups->gid[i]))
+			return false;
+	return kuid_has_mapping(ns, cred->uid) && kuid_has_mapping(ns, cred->euid) &&
+	       kuid_has_mapping(ns, cred->suid) && kuid_has_mapping(ns, cred->fsuid) &&
+	       kgid_has_mapping(ns, cred->gid) && kgid_has_mapping(ns, cred->egid) &&
+	       kgid_has_mapping(ns, cred->sgid) && kgid_has_mapping(ns, cred->fsgid);
 }
 
 static int set_users(struct cred *new, const struct cred *old, const struct ckpt_cred *from)
@@ -168,15 +178,15 @@ static int set_securebits(struct cred *new, const struct cred *old, u32 bits)
 	return 0;
 }
 
-/* Of the current task, which is new and has those of the caller: with his rights, not beyond. */
-int ckpt_cred_set(const struct ckpt_cred *cred, const u32 *groups, size_t nr)
+/* With the rights of the current task, not beyond. */
+static struct cred *make(const struct ckpt_cred *cred, const u32 *groups, size_t nr)
 {
 	const struct cred *old = current_cred();
 	struct cred *new = prepare_creds();
 	int ret;
 
 	if (!new)
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 	ret = set_users(new, old, cred) ?:
 	      set_main_groups(new, old, cred) ?:
 	      set_other_groups(new, old, groups, nr) ?:
@@ -184,7 +194,33 @@ int ckpt_cred_set(const struct ckpt_cred *cred, const u32 *groups, size_t nr)
 	      set_securebits(new, old, cred->securebits);
 	if (ret) {
 		abort_creds(new);
-		return ret;
+		return ERR_PTR(ret);
 	}
-	return commit_creds(new);
+	return new;
+}
+
+/* Of the current task, which is new and has those of the caller. */
+int ckpt_cred_set(const struct ckpt_cred *cred, const u32 *groups, size_t nr)
+{
+	struct cred *new = make(cred, groups, nr);
+
+	return IS_ERR(new) ? PTR_ERR(new) : commit_creds(new);
+}
+
+/*
+ * Those that somebody has opened a file with, to open it again: the same users and groups, and what
+ * he had of the capabilities of the current task.
+ */
+const struct cred *ckpt_cred_opener(const struct ckpt_cred *cred, const u32 *groups, size_t nr)
+{
+	const struct cred *mine = current_cred();
+	struct ckpt_cred opener = *cred;
+
+	opener.securebits = mine->securebits;
+	opener.bounding = mine->cap_bset.val;
+	opener.inheritable = 0;
+	opener.ambient = 0;
+	opener.permitted &= mine->cap_permitted.val;
+	opener.effective &= opener.permitted;
+	return make(&opener, groups, nr);
 }

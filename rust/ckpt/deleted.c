@@ -38,6 +38,22 @@ static bool has_attributes(struct dentry *dentry)
 	return false;
 }
 
+/* The owners of a file, as its mount has them. */
+
+static kuid_t user_of(struct file *file)
+{
+	const struct inode *inode = d_inode(file_user_path(file)->dentry);
+
+	return vfsuid_into_kuid(i_uid_into_vfsuid(file_mnt_idmap(file), inode));
+}
+
+static kgid_t group_of(struct file *file)
+{
+	const struct inode *inode = d_inode(file_user_path(file)->dentry);
+
+	return vfsgid_into_kgid(i_gid_into_vfsgid(file_mnt_idmap(file), inode));
+}
+
 /* Why a deleted file cannot be saved; NULL if it can. */
 const char *ckpt_deleted_refuse(struct file *file)
 {
@@ -52,6 +68,9 @@ const char *ckpt_deleted_refuse(struct file *file)
 		return "a deleted name of a file that has others";
 	if (d_unlinked(dentry->d_parent))
 		return "a deleted file of a deleted directory";
+	if (!kuid_has_mapping(current_user_ns(), user_of(file)) ||
+	    !kgid_has_mapping(current_user_ns(), group_of(file)))
+		return "a deleted file of users or groups that are not in the caller's namespace";
 	if (has_attributes(dentry))
 		return "a deleted file with extended attributes";
 	return NULL;
@@ -60,7 +79,6 @@ const char *ckpt_deleted_refuse(struct file *file)
 /* Owners are those that the caller's namespace has. */
 void ckpt_deleted_state(struct file *file, struct ckpt_deleted *state)
 {
-	struct mnt_idmap *idmap = file_mnt_idmap(file);
 	struct inode *inode = d_inode(file_user_path(file)->dentry);
 	struct user_namespace *ns = current_user_ns();
 
@@ -71,8 +89,8 @@ void ckpt_deleted_state(struct file *file, struct ckpt_deleted *state)
 		.mtime = inode_get_mtime_sec(inode),
 		.mtime_ns = inode_get_mtime_nsec(inode),
 		.mode = inode->i_mode,
-		.uid = from_kuid_munged(ns, vfsuid_into_kuid(i_uid_into_vfsuid(idmap, inode))),
-		.gid = from_kgid_munged(ns, vfsgid_into_kgid(i_gid_into_vfsgid(idmap, inode))),
+		.uid = from_kuid(ns, user_of(file)),
+		.gid = from_kgid(ns, group_of(file)),
 	};
 }
 

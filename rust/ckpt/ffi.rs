@@ -183,7 +183,7 @@ impl Cgroup {
     ///
     /// # Errors
     ///
-    /// `EBUSY`, `ENODEV`.
+    /// `EBUSY`, `ENODEV`, `EINVAL` if it is the root, `EDEADLK` if the caller is in it.
     pub(crate) fn hold(&self) -> Result {
         // SAFETY: There is a reference.
         to_result(unsafe { bindings::cgroup_freezer_hold(self.0.as_ptr()) })
@@ -193,7 +193,7 @@ impl Cgroup {
     ///
     /// # Errors
     ///
-    /// `ETIMEDOUT`, `ERESTARTSYS`.
+    /// `ETIMEDOUT`, `EINTR`.
     pub(crate) fn wait(&self, jiffies: c_long) -> Result {
         // SAFETY: There is a reference.
         to_result(unsafe { bindings::cgroup_freezer_wait(self.0.as_ptr(), jiffies) })
@@ -211,10 +211,37 @@ impl Cgroup {
         unsafe { bindings::ckpt_cgroup_empty(self.0.as_ptr()) }
     }
 
+    /// Whether the caller may see all of everybody in it and below.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` if not.
+    pub(crate) fn may(&self) -> Result {
+        // SAFETY: There is a reference.
+        to_result(unsafe { bindings::ckpt_cgroup_may(self.0.as_ptr()) })
+    }
+
     /// Whether somebody in it or below has the memory of a parent that waits in vfork(2).
     pub(crate) fn vforks(&self) -> bool {
         // SAFETY: There is a reference.
         unsafe { bindings::ckpt_cgroup_vforks(self.0.as_ptr()) }
+    }
+
+    /// Whether cgroup.freeze has it frozen.
+    pub(crate) fn is_frozen(&self) -> bool {
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_cgroup_frozen(self.0.as_ptr()) }
+    }
+
+    /// Does something whose memory it is charged for, and not the caller.
+    pub(crate) fn charged<T>(&self, f: impl FnOnce() -> T) -> T {
+        let mut charge = bindings::ckpt_charge::default();
+        // SAFETY: There is a reference.
+        unsafe { bindings::ckpt_charge_begin(&mut charge, self.0.as_ptr()) };
+        let result = f();
+        // SAFETY: It was begun.
+        unsafe { bindings::ckpt_charge_end(&mut charge) };
+        result
     }
 
     /// Whether it was removed.
@@ -525,25 +552,13 @@ pub(crate) trait TaskExt {
         Ok(timers)
     }
 
-    /// What tells its credentials from all others.
-    fn cred_key(&self) -> usize {
-        // SAFETY: There is a reference.
-        // CAST: An address.
-        unsafe { bindings::ckpt_cred_key(self.raw()) as usize }
-    }
-
-    /// Its credentials, and its supplementary groups.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`, and `EAGAIN` if there are more and more.
-    fn cred(&self) -> Result<(Cred, KVVec<u32>)> {
-        let mut cred = Cred::default();
-        let groups = complete(listed(0, |room, size| {
-            // SAFETY: There is a reference, and room for `size`.
-            Ok(unsafe { bindings::ckpt_cred(self.raw(), &mut cred, room, size) })
-        })?)?;
-        Ok((cred, groups))
+    /// Its credentials.
+    fn cred(&self) -> ARef<Credential> {
+        // SAFETY: There is a reference to the task; that to the credentials goes over.
+        unsafe {
+            let cred = bindings::get_task_cred(self.raw());
+            ARef::from_raw(NonNull::new_unchecked(cred.cast_mut()).cast())
+        }
     }
 
     /// Which system calls it may make, as PR_GET_SECCOMP.
@@ -627,6 +642,16 @@ pub(crate) trait TaskExt {
     fn set_death_signal(&self, signal: u32) {
         // SAFETY: There is a reference, and the task is parked.
         unsafe { bindings::ckpt_task_set_death_signal(self.raw(), signal) };
+    }
+
+    /// Gives it resource limits that it has allowed for.
+    ///
+    /// # Errors
+    ///
+    /// `ESRCH` if it is gone.
+    fn set_rlimits(&self, limits: &[u64; RLIMITS]) -> Result {
+        // SAFETY: There is a reference, and the task is parked; the argument is readable.
+        to_result(unsafe { bindings::ckpt_task_set_rlimits(self.raw(), limits.as_ptr()) })
     }
 
     /// Has its parent be told of its death, by this signal.
@@ -1215,10 +1240,26 @@ pub(crate) trait FileExt {
         self.raw() as usize
     }
 
-    /// Why it cannot be saved.
-    fn refusal(&self) -> Option<&'static str> {
-        // SAFETY: There is a reference; the texts are constants.
-        unsafe { text(bindings::ckpt_refuse_file(self.raw())) }
+    /// Why it cannot be saved, as a file that a process with these credentials has.
+    fn refusal(&self, owner: &Credential) -> Option<&'static str> {
+        // SAFETY: There are references; the texts are constants.
+        unsafe { text(bindings::ckpt_refuse_file(self.raw(), owner.as_ptr())) }
+    }
+
+    /// With whose rights it was opened, if that needed some, and the caller knows who that is.
+    fn opener<'a>(&'a self, owner: &'a Credential) -> Option<&'a Credential> {
+        // SAFETY: There are references, to the credentials of the file as long as that is there.
+        unsafe {
+            let cred = bindings::ckpt_file_opener(self.raw(), owner.as_ptr());
+            let known = !cred.is_null() && bindings::ckpt_cred_known(cred);
+            known.then(|| Credential::from_ptr(cred))
+        }
+    }
+
+    /// Whether it is of the same kind of device as another.
+    fn has_operations_of(&self, other: &File) -> bool {
+        // SAFETY: There are references, and the operations of an open file stay.
+        unsafe { (*self.raw()).f_op == (*other.raw()).f_op }
     }
 
     /// Its flags, position and kind.
@@ -1345,15 +1386,53 @@ impl FileExt for File {
     }
 }
 
-/// Opens what was open; `path` ends with a zero.
+/// Credentials for C, where null are those of the current task.
+fn raw_cred(cred: Option<&Credential>) -> *const bindings::cred {
+    cred.map_or(ptr::null(), Credential::as_ptr)
+}
+
+/// Users, groups and capabilities, as the caller's namespace has them, and supplementary groups.
+///
+/// # Errors
+///
+/// `ENOMEM`, and `EAGAIN` if there are more and more.
+pub(crate) fn cred(of: &Credential) -> Result<(Cred, KVVec<u32>)> {
+    let mut cred = Cred::default();
+    let groups = complete(listed(0, |room, size| {
+        // SAFETY: There is a reference, and room for `size`.
+        Ok(unsafe { bindings::ckpt_cred(of.as_ptr(), &mut cred, room, size) })
+    })?)?;
+    Ok((cred, groups))
+}
+
+/// The credentials of who had opened a file, to open it again.
+///
+/// # Errors
+///
+/// `EINVAL`, `ENOMEM`, and `EPERM` if the caller could not take his users and groups.
+pub(crate) fn opener(cred: &Cred, groups: &[u32]) -> Result<ARef<Credential>> {
+    // SAFETY: The arguments are readable.
+    let raw = unsafe { bindings::ckpt_cred_opener(cred, groups.as_ptr(), groups.len()) };
+    let raw = NonNull::new(from_err_ptr(raw.cast_mut())?).ok_or(ENOMEM)?;
+    // SAFETY: It is new, and the reference goes over.
+    Ok(unsafe { ARef::from_raw(raw.cast()) })
+}
+
+/// Opens what was open, with the rights of `opener` or those of the caller; `path` ends with a
+/// zero.
 ///
 /// # Errors
 ///
 /// Those of open(2), and `ESTALE` if it is something else now.
-pub(crate) fn open(path: &[u8], state: &FileState) -> Result<ARef<File>> {
+pub(crate) fn open(
+    path: &[u8],
+    state: &FileState,
+    opener: Option<&Credential>,
+) -> Result<ARef<File>> {
     let path = CStr::from_bytes_with_nul(path).map_err(|_| EINVAL)?;
-    // SAFETY: The path ends with a zero; the file is new.
-    let file = unsafe { file(bindings::ckpt_file_open(path.as_char_ptr(), state)) }?;
+    let (path, opener) = (path.as_char_ptr(), raw_cred(opener));
+    // SAFETY: The path ends with a zero, there is a reference; the file is new.
+    let file = unsafe { file(bindings::ckpt_file_open(path, state, opener)) }?;
     file.ok_or(ENOENT)
 }
 
@@ -1362,9 +1441,14 @@ pub(crate) fn open(path: &[u8], state: &FileState) -> Result<ARef<File>> {
 /// # Errors
 ///
 /// Those of open(2).
-pub(crate) fn reopen(other: &File, state: &FileState) -> Result<ARef<File>> {
-    // SAFETY: There is a reference; the file is new.
-    let file = unsafe { file(bindings::ckpt_file_reopen(other.as_ptr(), state)) }?;
+pub(crate) fn reopen(
+    other: &File,
+    state: &FileState,
+    opener: Option<&Credential>,
+) -> Result<ARef<File>> {
+    let (other, opener) = (other.as_ptr(), raw_cred(opener));
+    // SAFETY: There are references; the file is new.
+    let file = unsafe { file(bindings::ckpt_file_reopen(other, state, opener)) }?;
     file.ok_or(ENOENT)
 }
 
@@ -1383,9 +1467,14 @@ pub(crate) fn make_pipe(size: u32) -> Result<ARef<File>> {
 /// # Errors
 ///
 /// `EINVAL`, `ENFILE`.
-pub(crate) fn open_pipe(both: &File, state: &FileState) -> Result<ARef<File>> {
-    // SAFETY: There is a reference; the file is new.
-    unsafe { file(bindings::ckpt_pipe_open(both.as_ptr(), state)) }?.ok_or(ENOENT)
+pub(crate) fn open_pipe(
+    both: &File,
+    state: &FileState,
+    opener: Option<&Credential>,
+) -> Result<ARef<File>> {
+    let (both, opener) = (both.as_ptr(), raw_cred(opener));
+    // SAFETY: There are references; the file is new.
+    unsafe { file(bindings::ckpt_pipe_open(both, state, opener)) }?.ok_or(ENOENT)
 }
 
 /// Makes a deleted file, without its content; `path` ends with a zero.
@@ -1599,14 +1688,24 @@ pub(crate) mod current {
         to_result(unsafe { bindings::ckpt_fs_share(with.as_ptr()) })
     }
 
-    /// Takes resource limits.
+    /// Raises resource limits, as far as it may, to no less than these.
     ///
     /// # Errors
     ///
-    /// `EINVAL`, `EPERM`.
-    pub(crate) fn set_rlimits(limits: &[u64; RLIMITS]) -> Result {
+    /// `EINVAL`, and `EPERM` if it may not have these.
+    pub(crate) fn raise_rlimits(limits: &[u64; RLIMITS]) -> Result {
         // SAFETY: The argument is readable.
-        to_result(unsafe { bindings::ckpt_task_set_rlimits(limits.as_ptr()) })
+        to_result(unsafe { bindings::ckpt_task_raise_rlimits(limits.as_ptr()) })
+    }
+
+    /// Leaves the session and the process group of the caller, with all signals for them.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` if it was killed.
+    pub(crate) fn leave() -> Result {
+        // SAFETY: No requirements.
+        to_result(unsafe { bindings::ckpt_task_leave() })
     }
 
     /// Takes what signals do.
@@ -1987,16 +2086,16 @@ impl Parking {
         unsafe { bindings::ckpt_parking_release(self.0.get()) };
     }
 
-    /// Ends the task.
+    /// Ends the process of the task, and waits until that makes no others any more.
     pub(crate) fn kill(&self) {
         // SAFETY: By the invariant.
         unsafe { bindings::ckpt_parking_kill(self.0.get()) };
     }
 
-    /// Waits for the end of the task, which was killed; `child` is one of the current task.
-    pub(crate) fn bury(&self, child: bool) {
+    /// Waits until nothing is left of the process, which was killed, as was its parent.
+    pub(crate) fn bury(&self) {
         // SAFETY: By the invariant.
-        unsafe { bindings::ckpt_parking_bury(self.0.get(), child) };
+        unsafe { bindings::ckpt_parking_bury(self.0.get()) };
     }
 }
 
@@ -2052,6 +2151,12 @@ fn image_passed(bytes: c_long) -> Result<usize> {
         error if error == ERESTARTSYS => EINTR,
         error => error,
     })
+}
+
+/// Whether an image can be read.
+pub(crate) fn image_is_readable(image: &File) -> bool {
+    // SAFETY: There is a reference.
+    unsafe { bindings::ckpt_image_is_readable(image.as_ptr()) }
 }
 
 /// Whether an image can be read ahead.

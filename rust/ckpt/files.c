@@ -27,7 +27,9 @@ struct file *ckpt_file_next(struct task_struct *task, u32 *fd, bool *cloexec)
 	files = task->files;
 	if (files) {
 		spin_lock(&files->file_lock);
-		*cloexec = close_on_exec(*fd, files);
+		/* Of a task that runs it may be another table by now, and a smaller one. */
+		if (*fd < files_fdtable(files)->max_fds)
+			*cloexec = close_on_exec(*fd, files);
 		spin_unlock(&files->file_lock);
 	}
 	task_unlock(task);
@@ -98,11 +100,18 @@ static bool is_kind(struct file *file, const struct ckpt_file *state)
 }
 
 /*
- * Open what was open, with the rights of the current task, at the same position.
- * What is there now has to be of the same kind, and one that is saved: looked at
- * first, because to open a device or a pipe does something, and looked at again.
+ * With whose rights a file was opened, as long as that is there; NULL if none were
+ * needed, as only its path is open. A mapping of a file of overlayfs has a file of
+ * the layer below, which nobody had to open: the rights are those of @owner.
  */
-struct file *ckpt_file_open(const char *path, const struct ckpt_file *state)
+const struct cred *ckpt_file_opener(struct file *file, const struct cred *owner)
+{
+	if (file->f_mode & FMODE_PATH)
+		return NULL;
+	return file->f_mode & FMODE_BACKING ? owner : file->f_cred;
+}
+
+static struct file *open_again(const char *path, const struct ckpt_file *state)
 {
 	struct file *file __free(fput) = NULL;
 	u32 flags = state->flags & LASTING;
@@ -127,13 +136,28 @@ struct file *ckpt_file_open(const char *path, const struct ckpt_file *state)
 	return seek(no_free_ptr(file), state);
 }
 
+/*
+ * Open what was open, with the rights of @opener or those of the current task, at
+ * the same position. What is there now has to be of the same kind, and one that
+ * is saved: looked at first, because to open a device or a pipe does something,
+ * and looked at again.
+ */
+struct file *ckpt_file_open(const char *path, const struct ckpt_file *state,
+			    const struct cred *opener)
+{
+	scoped_with_creds(opener ?: current_cred())
+		return open_again(path, state);
+	return NULL;
+}
+
 /* The same for a file that has no path, but is open as @file. */
-struct file *ckpt_file_reopen(struct file *file, const struct ckpt_file *state)
+struct file *ckpt_file_reopen(struct file *file, const struct ckpt_file *state,
+			      const struct cred *opener)
 {
 	if (state->flags & __FMODE_EXEC)
 		return ERR_PTR(-EINVAL);
 	file = dentry_open(&file->f_path, (state->flags & LASTING & ~O_NOFOLLOW) | O_LARGEFILE,
-			   current_cred());
+			   opener ?: current_cred());
 	return IS_ERR(file) ? file : seek(file, state);
 }
 
@@ -275,6 +299,12 @@ int ckpt_fs_set(struct file *cwd, u32 umask)
 loff_t *ckpt_file_pos(struct file *file)
 {
 	return file->f_mode & FMODE_STREAM ? NULL : &file->f_pos;
+}
+
+/* Whether an image can be read from there. */
+bool ckpt_image_is_readable(struct file *file)
+{
+	return file->f_mode & FMODE_READ;
 }
 
 /* Whether an image is in a file, from which the same can be read again. */

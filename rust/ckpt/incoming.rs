@@ -30,8 +30,11 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`.
+    /// `EBADF` if it is not open for reading, `ENOMEM`.
     pub(crate) fn new(file: ARef<File>) -> Result<Self> {
+        if !ffi::image_is_readable(&file) {
+            return Err(EBADF);
+        }
         let size = match ffi::image_is_file(&file) {
             true => AHEAD,
             false => 0,

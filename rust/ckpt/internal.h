@@ -34,17 +34,28 @@ struct cgroup *ckpt_cgroup_get(int fd);
 void ckpt_cgroup_put(struct cgroup *cgrp);
 bool ckpt_cgroup_empty(struct cgroup *cgrp);
 bool ckpt_cgroup_gone(struct cgroup *cgrp);
+int ckpt_cgroup_may(struct cgroup *cgrp);
 bool ckpt_cgroup_vforks(struct cgroup *cgrp);
 bool ckpt_cgroup_has(struct cgroup *cgrp, struct task_struct *task);
 long ckpt_cgroup_tasks(struct cgroup *cgrp, struct task_struct **tasks,
 		       size_t size);
 void ckpt_cgroup_kill(struct cgroup *cgrp);
+bool ckpt_cgroup_frozen(struct cgroup *cgrp);
+
+/* What of memory is charged while somebody else is to pay for it. */
+struct ckpt_charge {
+	struct mem_cgroup *memcg;
+	struct mem_cgroup *before;
+};
+
+void ckpt_charge_begin(struct ckpt_charge *charge, struct cgroup *cgrp);
+void ckpt_charge_end(struct ckpt_charge *charge);
 
 /* refuse.c: what is not supported */
 
 const char *ckpt_refuse_task(struct task_struct *task, bool first, u32 *from);
 const char *ckpt_refuse_kind(struct file *file);
-const char *ckpt_refuse_file(struct file *file);
+const char *ckpt_refuse_file(struct file *file, const struct cred *owner);
 
 /* tree.c: which processes there are, and who belongs to whom */
 
@@ -62,6 +73,7 @@ struct ckpt_process {
 	s32 session;
 	s32 exit_signal;
 	s32 oom_score_adj;
+	s32 oom_score_adj_min;
 	u32 dumpable;
 	u32 flags;
 	u32 stop;	/* the signal that has stopped it */
@@ -87,6 +99,7 @@ long ckpt_children(struct task_struct *leader, struct task_struct **children,
 long ckpt_members(struct task_struct *of, s32 number, bool session);
 void ckpt_task_process(struct task_struct *task, struct ckpt_process *process);
 int ckpt_task_set_process(const struct ckpt_process *process);
+int ckpt_task_leave(void);
 void ckpt_task_set_dumpable(u32 dumpable);
 struct pid *ckpt_pid_of(struct task_struct *task);
 struct pid *ckpt_pid_new(struct task_struct *member, s32 number);
@@ -214,10 +227,11 @@ struct ckpt_cred {
 	u64 ambient;
 };
 
-u64 ckpt_cred_key(struct task_struct *task);
-size_t ckpt_cred(struct task_struct *task, struct ckpt_cred *into, u32 *groups,
+bool ckpt_cred_known(const struct cred *cred);
+size_t ckpt_cred(const struct cred *cred, struct ckpt_cred *into, u32 *groups,
 		 size_t size);
 int ckpt_cred_set(const struct ckpt_cred *cred, const u32 *groups, size_t nr);
+const struct cred *ckpt_cred_opener(const struct ckpt_cred *cred, const u32 *groups, size_t nr);
 
 /* task.c: what a thread has besides its memory, files and registers */
 
@@ -292,7 +306,8 @@ int ckpt_task_restart(struct task_struct *task, struct ckpt_restart *restart);
 int ckpt_task_set_restart(struct task_struct *task,
 			  const struct ckpt_restart *restart);
 void ckpt_task_rlimits(struct task_struct *task, u64 limits[2 * CKPT_RLIMITS]);
-int ckpt_task_set_rlimits(const u64 limits[2 * CKPT_RLIMITS]);
+int ckpt_task_raise_rlimits(const u64 limits[2 * CKPT_RLIMITS]);
+int ckpt_task_set_rlimits(struct task_struct *task, const u64 limits[2 * CKPT_RLIMITS]);
 
 /* regs.c: registers, by the sets that core dumps have */
 
@@ -468,8 +483,11 @@ struct file *ckpt_file_next(struct task_struct *task, u32 *fd, bool *cloexec);
 u32 ckpt_file_references(struct file *file);
 void ckpt_file_state(struct file *file, struct ckpt_file *state);
 long ckpt_file_path(struct file *file, char *buf, size_t size);
-struct file *ckpt_file_open(const char *path, const struct ckpt_file *state);
-struct file *ckpt_file_reopen(struct file *file, const struct ckpt_file *state);
+const struct cred *ckpt_file_opener(struct file *file, const struct cred *owner);
+struct file *ckpt_file_open(const char *path, const struct ckpt_file *state,
+			    const struct cred *opener);
+struct file *ckpt_file_reopen(struct file *file, const struct ckpt_file *state,
+			      const struct cred *opener);
 struct file *ckpt_file_shmem(u64 size);
 int ckpt_file_write(struct file *file, const void *buf, size_t size, u64 at);
 int ckpt_files_clear(void);
@@ -483,6 +501,7 @@ u64 ckpt_fs_key(struct task_struct *task, u32 *users);
 int ckpt_fs_share(struct task_struct *with);
 
 loff_t *ckpt_file_pos(struct file *file);
+bool ckpt_image_is_readable(struct file *file);
 bool ckpt_image_is_file(struct file *file);
 long ckpt_image_read(struct file *file, void *buf, size_t size, bool ahead);
 void ckpt_image_took(struct file *file, size_t size);
@@ -516,7 +535,8 @@ long ckpt_pipe_piece(struct file *file, u32 nr, void *buf, size_t size,
 		     bool *packet);
 struct file *ckpt_pipe_make(u32 size);
 int ckpt_pipe_add(struct file *file, const void *buf, size_t size, bool packet);
-struct file *ckpt_pipe_open(struct file *file, const struct ckpt_file *state);
+struct file *ckpt_pipe_open(struct file *file, const struct ckpt_file *state,
+			    const struct cred *opener);
 
 /* clocks.c: what the clocks of a container say */
 
@@ -574,7 +594,7 @@ struct mm_struct *ckpt_parking_origin(struct ckpt_parking *parking);
 int ckpt_parking_wait(struct ckpt_parking *parking);
 void ckpt_parking_release(struct ckpt_parking *parking);
 void ckpt_parking_kill(struct ckpt_parking *parking);
-void ckpt_parking_bury(struct ckpt_parking *parking, bool child);
+void ckpt_parking_bury(struct ckpt_parking *parking);
 void ckpt_task_set_exit_signal(struct task_struct *task, int signal);
 
 /* Implemented in Rust: rebuilds the current task. */

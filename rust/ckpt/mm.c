@@ -39,9 +39,14 @@ static const struct {
 	{ CKPT_VMA_ONFAULT, VM_LOCKONFAULT },
 };
 
+/* What the controller of beancounters charges, where that is. */
+#ifndef VM_PRIVVM
+#define VM_PRIVVM	VM_NONE
+#endif
+
 /* Flags that follow from others, or say nothing about the content. */
 #define DERIVED (VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_SHARED | VM_MAYSHARE | \
-		 VM_SOFTDIRTY | VM_STACK | VM_MAYBE_GUARD)
+		 VM_SOFTDIRTY | VM_STACK | VM_MAYBE_GUARD | VM_PRIVVM)
 
 static const struct {
 	vm_flags_t vm;

@@ -272,7 +272,8 @@ int ckpt_pages_scan(struct mm_struct *mm, struct mm_struct *origin, u64 *from,
 		struct scan others = { .places = found->others };
 
 		/* As long as ours have references, no other page can take their place. */
-		ret = list(mm, *from, min(end, *from + WINDOW), &own);
+		ret = fatal_signal_pending(current) ? -EINTR :
+		      list(mm, *from, min(end, *from + WINDOW), &own);
 		if (!ret && origin) {
 			ret = list(origin, *from, own.end, &others);
 			own.end = min(own.end, others.end);
@@ -329,7 +330,11 @@ static struct page *page_of_file(struct file *file, u64 at)
 		if (!folio)
 			return NULL;
 		folio_unlock(folio);
-		return folio_file_page(folio, at >> PAGE_SHIFT);
+		page = folio_file_page(folio, at >> PAGE_SHIFT);
+		if (!PageHWPoison(page))
+			return page;
+		put_page(page);
+		return ERR_PTR(-EHWPOISON);
 	}
 
 	/* The page cache of others is theirs. */
@@ -347,8 +352,11 @@ static struct page *page_of_file(struct file *file, u64 at)
 static int scan_file(struct file *file, u64 *from, u64 end, struct ckpt_found *found, u32 first)
 {
 	for (; *from < end; *from += PAGE_SIZE) {
-		struct page *page = page_of_file(file, *from);
+		struct page *page;
 
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		page = page_of_file(file, *from);
 		if (IS_ERR(page))
 			return PTR_ERR(page);
 		if (!page)

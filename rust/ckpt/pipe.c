@@ -27,11 +27,29 @@ u64 ckpt_pipe_key(struct file *file, u32 *files)
 	return (unsigned long)pipe;
 }
 
+/* As splice() takes them from sockets; what was written has its pages for itself. */
+static bool has_large_piece(struct pipe_inode_info *pipe)
+{
+	bool has = false;
+	u32 nr;
+
+	pipe_lock(pipe);
+	for (nr = pipe->tail; nr != pipe->head; nr++)
+		has |= pipe_buf(pipe, nr)->len > PAGE_SIZE;
+	pipe_unlock(pipe);
+	return has;
+}
+
 /* Why a pipe cannot be saved; NULL if it can. */
 const char *ckpt_pipe_refuse(struct file *file)
 {
-	return pipe_has_watch_queue(get_pipe_info(file, false)) ?
-		"a pipe for notifications" : NULL;
+	struct pipe_inode_info *pipe = get_pipe_info(file, false);
+
+	if (pipe_has_watch_queue(pipe))
+		return "a pipe for notifications";
+	if (has_large_piece(pipe))
+		return "a pipe with pieces that are larger than a page";
+	return NULL;
 }
 
 /* How much fits into a pipe, in bytes. */
@@ -56,7 +74,11 @@ long ckpt_pipe_piece(struct file *file, u32 nr, void *buf, size_t size, bool *pa
 		*packet = piece->flags & PIPE_BUF_FLAG_PACKET;
 		ret = piece->len > size ? -E2BIG : pipe_buf_confirm(pipe, piece);
 		if (!ret) {
-			memcpy_from_page(buf, piece->page, piece->offset, piece->len);
+			/* It may start in one page of several, and end in the next. */
+			struct folio *folio = page_folio(piece->page);
+			size_t before = folio_page_idx(folio, piece->page) * PAGE_SIZE;
+
+			memcpy_from_folio(buf, folio, before + piece->offset, piece->len);
 			ret = piece->len;
 		}
 	}
@@ -97,8 +119,9 @@ int ckpt_pipe_add(struct file *file, const void *buf, size_t size, bool packet)
 	return ret == size ? 0 : ret < 0 ? ret : -ENOSPC;
 }
 
-/* An end of a pipe, of which @file is both. */
-struct file *ckpt_pipe_open(struct file *file, const struct ckpt_file *state)
+/* An end of a pipe, of which @file is both, as @opener or the current task has opened it. */
+struct file *ckpt_pipe_open(struct file *file, const struct ckpt_file *state,
+			    const struct cred *opener)
 {
 	/* What pipe() does not give, fcntl() or an open() of a descriptor does. */
 	const u32 later = O_DIRECT | O_APPEND | O_NOATIME | O_LARGEFILE;
@@ -107,7 +130,7 @@ struct file *ckpt_pipe_open(struct file *file, const struct ckpt_file *state)
 	if (state->flags & __FMODE_EXEC)
 		return ERR_PTR(-EINVAL);
 	end = dentry_open(&file->f_path, state->flags & (O_ACCMODE | O_NONBLOCK),
-			  current_cred());
+			  opener ?: current_cred());
 	if (!IS_ERR(end))
 		end->f_flags |= state->flags & later;
 	return end;

@@ -65,9 +65,9 @@ const AFFINITY: usize = 1024;
 /// An object.
 pub(crate) enum Object {
     /// An open file, by its path, which ends with a zero.
-    File(KVec<u8>, FileState),
+    File(KVec<u8>, FileState, Option<usize>),
     /// An open file that was deleted, or an end of a pipe, by the index of that.
-    Open(usize, FileState),
+    Open(usize, FileState, Option<usize>),
     /// A pipe.
     Pipe(Pipe),
     /// A deleted file, by the path that it had, which ends with a zero.
@@ -601,7 +601,13 @@ impl Plan {
 
     fn take_file(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
         let body: image::File = record.body()?;
-        zero(body.reserved.get())?;
+        let opener = self.index(body.cred)?;
+        let is_cred = |index| matches!(self.objects.get(index), Some(Object::Cred(..)));
+        if !opener.is_none_or(is_cred) {
+            return Err(Refusal::Malformed(Malformed::ObjectKind(
+                body.cred.number(),
+            )));
+        }
         let state = FileState {
             position: body.position.get(),
             size: body.size.get(),
@@ -610,12 +616,12 @@ impl Plan {
             rdev: body.rdev.get(),
         };
         let object = match self.index(body.of)? {
-            None => Object::File(path(record.tail)?, state),
+            None => Object::File(path(record.tail)?, state, opener),
             Some(_) if !record.tail.is_empty() => {
                 return Err(Refusal::What("a file with a path that can have none"));
             }
             Some(index) => match self.objects.get(index) {
-                Some(Object::Deleted(..) | Object::Pipe(_)) => Object::Open(index, state),
+                Some(Object::Deleted(..) | Object::Pipe(_)) => Object::Open(index, state, opener),
                 _ => return Err(Refusal::Malformed(Malformed::ObjectKind(body.of.number()))),
             },
         };
@@ -807,6 +813,7 @@ impl Plan {
             session: body.session.get() as i32,
             exit_signal: body.exit_signal.get() as i32,
             oom_score_adj: body.oom_score_adj.get() as i32,
+            oom_score_adj_min: body.score_adj_min.get() as i32,
             dumpable: body.dumpable.get(),
             flags: body.flags.get(),
             stop: body.stop.get(),

@@ -61,6 +61,10 @@ fn leader(what: &Rebuild, process: &Process) -> Result {
     let plan = &restore.plan;
 
     current::close_files()?;
+    if what.index == 0 {
+        // Whoever else is made inherits that.
+        current::leave()?;
+    }
     if let (0, Some(clocks)) = (what.index, &plan.clocks) {
         current::set_clocks(clocks)?;
     }
@@ -86,7 +90,7 @@ fn leader(what: &Rebuild, process: &Process) -> Result {
     let (Some(mm), Some(rlimits)) = (process.mm, &process.rlimits) else {
         return Ok(());
     };
-    current::set_rlimits(rlimits)?;
+    current::raise_rlimits(rlimits)?;
     let mm = plan.mms.get(mm).ok_or(EINVAL)?;
     if mm.owner == Some(thread.process) {
         memory(restore, mm, &thread.parking)?;
@@ -204,9 +208,10 @@ fn live(what: &Rebuild, life: &Life) -> Result {
         if first.is_none_or(|first| first.fs != life.fs) {
             what.fs(life)?;
         }
+        // The first thread has done that before it made others.
+        current::set_login(life.settings.login)?;
     }
     current::register(&life.registered)?;
-    current::set_login(life.settings.login)?;
     current::set_scheduling(&life.settings)?;
     current::set_affinity(&life.affinity)?;
     what.seccomp(life)?;

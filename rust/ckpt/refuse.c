@@ -73,18 +73,22 @@ static bool vfork(struct task_struct *task)
 /* Which thread it is, a timer does not tell, and another process may be gone. */
 static bool timers_of_others(struct task_struct *task)
 {
-	const struct k_itimer *timer;
+	struct k_itimer *timer;
 
 	guard(rcu)();
 	hlist_for_each_entry_rcu(timer, &task->signal->posix_timers, list) {
 		const clockid_t clock = timer->it_clock;
 
+		guard(spinlock_irqsave)(&timer->it_lock);
+		/* It is being deleted. */
+		if (timer->it_signal != task->signal)
+			continue;
 		if (clock < 0 && ((clock & CLOCKFD_MASK) == CLOCKFD || CPUCLOCK_PID(clock) ||
 				  (CPUCLOCK_PERTHREAD(clock) && !thread_group_empty(task))))
 			return true;
 		/* For a thread that has ended. */
 		if (timer->it_pid_type == PIDTYPE_PID &&
-		    !pid_task(READ_ONCE(timer->it_pid), PIDTYPE_PID))
+		    !pid_task(timer->it_pid, PIDTYPE_PID))
 			return true;
 	}
 	return false;
@@ -94,6 +98,50 @@ static bool has_io_uring(struct task_struct *task)
 {
 #ifdef CONFIG_IO_URING
 	return task->io_uring;
+#else
+	return false;
+#endif
+}
+
+/* Of rings that it does not have yet. */
+static bool limits_io_uring(struct task_struct *task)
+{
+#ifdef CONFIG_IO_URING
+	return task->io_uring_restrict;
+#else
+	return false;
+#endif
+}
+
+/* Nobody waits for it when it ends. */
+static bool reaps_itself(struct task_struct *task)
+{
+	return task->signal->autoreap;
+}
+
+static bool user_events(struct task_struct *task)
+{
+#ifdef CONFIG_USER_EVENTS
+	return task->user_event_mm;
+#else
+	return false;
+#endif
+}
+
+/* A new task takes the cookie over from the caller. */
+static bool core_scheduling(struct task_struct *task)
+{
+#ifdef CONFIG_SCHED_CORE
+	return task->core_cookie != current->core_cookie;
+#else
+	return false;
+#endif
+}
+
+static bool time_slices(struct task_struct *task)
+{
+#ifdef CONFIG_RSEQ_SLICE_EXTENSION
+	return task->rseq.slice.state.enabled;
 #else
 	return false;
 #endif
@@ -252,15 +300,8 @@ static bool user_namespace(struct task_struct *task)
 /* They have no number there. */
 static bool unknown_users(struct task_struct *task)
 {
-	struct user_namespace *ns = current_user_ns();
-	const struct cred *cred;
-
 	guard(rcu)();
-	cred = __task_cred(task);
-	return !kuid_has_mapping(ns, cred->uid) || !kuid_has_mapping(ns, cred->euid) ||
-	       !kuid_has_mapping(ns, cred->suid) || !kuid_has_mapping(ns, cred->fsuid) ||
-	       !kgid_has_mapping(ns, cred->gid) || !kgid_has_mapping(ns, cred->egid) ||
-	       !kgid_has_mapping(ns, cred->sgid) || !kgid_has_mapping(ns, cred->fsgid);
+	return !ckpt_cred_known(__task_cred(task));
 }
 
 /* A new task takes the session's over from the caller. */
@@ -289,14 +330,19 @@ static const struct {
 	{ traced, "a tracer" },
 	{ stopping, "a stop that is under way" },
 	{ vfork, "a parent that waits in vfork()" },
+	{ reaps_itself, "an end that no parent waits for", true },
 	{ timers_of_others, "a timer for the time that a certain thread or process uses", true },
 	{ has_io_uring, "io_uring" },
+	{ limits_io_uring, "limits of io_uring" },
 	{ aio, "asynchronous I/O", true },
 	{ scheduling, "a scheduling policy with a deadline, or of a program" },
 	{ utilization, "limits of its utilization" },
 	{ policy, "a memory policy" },
+	{ core_scheduling, "a cookie of core scheduling other than the caller's" },
+	{ time_slices, "extensions of its time slice" },
 	{ dispatch, "dispatch of system calls to user space" },
 	{ perf, "performance events" },
+	{ user_events, "events of user space" },
 	{ sem_has_undo, "undo values of semaphores" },
 	{ memory_settings, "settings of its memory other than the caller's", true },
 	{ locks_future, "memory that is locked when it comes", true },
@@ -325,6 +371,26 @@ const char *ckpt_refuse_task(struct task_struct *task, bool first, u32 *from)
 			return refused[i].what;
 	}
 	return (*from)++ == ARRAY_SIZE(refused) ? ckpt_arch_refuse(task) : NULL;
+}
+
+/* What new tasks would inherit from the caller although their image does not have it. */
+const char *ckpt_confined(void)
+{
+	if (ckpt_seccomp_mode(current) != SECCOMP_MODE_DISABLED)
+		return "the caller is confined by seccomp";
+	if (landlock_confines(current))
+		return "the caller is confined by Landlock";
+	if (limits_io_uring(current))
+		return "the caller has limits of io_uring";
+	if (policy(current))
+		return "the caller has a memory policy";
+	if (utilization(current))
+		return "the caller has limits of its utilization";
+#ifdef CONFIG_SCHED_CORE
+	if (current->core_cookie)
+		return "the caller has a cookie of core scheduling";
+#endif
+	return NULL;
 }
 
 /* Devices without a state. */
@@ -372,13 +438,53 @@ const char *ckpt_refuse_kind(struct file *file)
 	}
 	if (IS_PRIVATE(inode) || inode->i_sb->s_flags & SB_NOUSER)
 		return "a file without a name";
-	if (inode->i_sb->s_magic == PROC_SUPER_MAGIC)
+	/* What has a state for each time that it was opened, or may have. */
+	switch (inode->i_sb->s_magic) {
+	case PROC_SUPER_MAGIC:
 		return "a file of proc";
+	case DEBUGFS_MAGIC:
+		return "a file of debugfs";
+	case TRACEFS_MAGIC:
+		return "a file of tracefs";
+	case CGROUP2_SUPER_MAGIC:
+		if (S_ISREG(inode->i_mode) && (file->f_mode & FMODE_WRITE))
+			return "a file of a cgroup that is open for writing";
+		break;
+	}
 	return NULL;
 }
 
-/* Why an open file cannot be saved; NULL if it can. */
-const char *ckpt_refuse_file(struct file *file)
+/* Whether the caller has a path to it; that d_path() has one for him does not say so. */
+static bool is_within_root(struct file *file)
+{
+	struct path root;
+	bool is;
+
+	get_fs_root(current->fs, &root);
+	is = path_is_under(file_user_path(file), &root);
+	path_put(&root);
+	return is;
+}
+
+/* Whether who has opened it still has the right to. */
+static bool may_reopen(struct file *file, const struct cred *owner)
+{
+	const struct cred *opener = ckpt_file_opener(file, owner);
+	int mask = 0;
+
+	if (!opener)
+		return true;
+	if (file->f_mode & FMODE_READ)
+		mask |= MAY_READ;
+	if (file->f_mode & FMODE_WRITE)
+		mask |= MAY_WRITE;
+	scoped_with_creds(opener)
+		return !inode_permission(file_mnt_idmap(file), file_inode(file), mask);
+	return false;
+}
+
+/* Why an open file that @owner has cannot be saved; NULL if it can. */
+const char *ckpt_refuse_file(struct file *file, const struct cred *owner)
 {
 	const char *kind;
 	u32 files;
@@ -390,7 +496,13 @@ const char *ckpt_refuse_file(struct file *file)
 	kind = ckpt_refuse_kind(file);
 	if (kind)
 		return kind;
+	if (!is_within_root(file))
+		return "a file outside of the root directory";
 	if (is_locked(file_inode(file)))
 		return "a file with locks";
-	return ckpt_deleted_key(file) ? ckpt_deleted_refuse(file) : NULL;
+	if (ckpt_deleted_key(file))
+		return ckpt_deleted_refuse(file);
+	if (!may_reopen(file, owner))
+		return "a file that who opened it has no right to any more";
+	return NULL;
 }

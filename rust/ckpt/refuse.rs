@@ -21,6 +21,7 @@ use crate::{
     why::Why, //
 };
 use kernel::{
+    cred::Credential,
     fs::File,
     mm::MmWithUser,
     prelude::*,
@@ -137,6 +138,11 @@ struct End {
 }
 
 /// The pipes of all processes; who has them is the files that nobody outside has.
+///
+/// # Errors
+///
+/// `E2BIG` if they have more ends than an image can have objects, `EINTR` if the caller is killed,
+/// `ENOMEM`.
 fn pipes(tree: &Tree, open: &Open<'_>, when: When) -> Result<KVVec<Common>> {
     let (mut tables, mut pipes) = (KVVec::new(), KVVec::new());
     let mut ends: KVVec<End> = KVVec::new();
@@ -150,8 +156,13 @@ fn pipes(tree: &Tree, open: &Open<'_>, when: When) -> Result<KVVec<Common>> {
             let Some(pipe) = file.pipe_key().filter(|_| open.name(&file).is_none()) else {
                 continue;
             };
+            if kernel::current!().is_killed() {
+                return Err(EINTR);
+            }
+            let full = ends.len() == plan::MOST;
             match ends.iter_mut().find(|end| end.file.key == file.key()) {
                 Some(end) => end.file.seen += 1,
+                None if full => return Err(E2BIG),
                 None => {
                     let file = Common {
                         key: file.key(),
@@ -236,16 +247,19 @@ impl Check<'_> {
         if task.restart().is_err() {
             self.refuse(fmt!("pid {tid}: a system call that waits"));
         }
+        let cred = task.cred();
         if note(&mut self.tables, tid, task.files_key())? {
             let mut fd = 0;
             while let Some((found, _, file)) = task.file(fd) {
-                self.file(&file, fmt!("pid {tid} fd {found}"));
+                self.file(&file, &cred, fmt!("pid {tid} fd {found}"));
                 fd = found + 1;
             }
         }
         if note(&mut self.places, tid, task.fs_key())? {
             match task.cwd() {
-                Ok((cwd, _)) => self.file(&cwd, fmt!("pid {tid} working directory")),
+                Ok((cwd, _)) => {
+                    self.file(&cwd, &cred, fmt!("pid {tid} working directory"));
+                }
                 Err(error) => {
                     self.refuse(fmt!("pid {tid}: another root directory ({error:?})"));
                 }
@@ -346,7 +360,7 @@ impl Check<'_> {
         let (key, users) = thread.mm_key();
         if note(&mut self.spaces, pid, (key, users))? {
             return match TaskExt::mm(thread) {
-                Some(mm) => self.mm(pid, &mm),
+                Some(mm) => self.mm(pid, &mm, &thread.cred()),
                 None => Ok(()),
             };
         }
@@ -359,9 +373,9 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn mm(&mut self, pid: i32, mm: &MmWithUser) -> Result {
+    fn mm(&mut self, pid: i32, mm: &MmWithUser, cred: &Credential) -> Result {
         if let Some(exe) = mm.exe() {
-            self.file(&exe, fmt!("pid {pid} executable"));
+            self.file(&exe, cred, fmt!("pid {pid} executable"));
             if exe.deleted_key().is_some() {
                 self.refuse(fmt!("pid {pid}: a deleted executable"));
             }
@@ -381,18 +395,18 @@ impl Check<'_> {
                     "pid {pid} memory at {at:#x}: a snapshot has only what a child would get"
                 ));
             } else if let (Some(file), true) = (&vma.file, vma.has_name()) {
-                self.file(file, fmt!("pid {pid} memory at {at:#x}"));
+                self.file(file, cred, fmt!("pid {pid} memory at {at:#x}"));
             }
         }
         Ok(())
     }
 
-    fn file(&mut self, file: &File, place: core::fmt::Arguments<'_>) {
+    fn file(&mut self, file: &File, owner: &Credential, place: core::fmt::Arguments<'_>) {
         if self.open.name(file).is_some() {
             return;
         }
         let path = file.path(&mut self.buffer).unwrap_or(b"?");
-        let what = match (file.refusal(), file.pipe_key()) {
+        let what = match (file.refusal(owner), file.pipe_key()) {
             (Some(what), _) => what,
             (None, Some((key, _))) => {
                 let of = |pipe: &Common| pipe.key == key && pipe.users == pipe.seen;
@@ -401,8 +415,7 @@ impl Check<'_> {
                 }
                 "a pipe that is open outside, too"
             }
-            _ if path.first() != Some(&b'/') => "a file outside of the root directory",
-            _ => return,
+            (None, None) => return,
         };
         let path = core::str::from_utf8(path).unwrap_or("?");
         self.why.say(fmt!("{place}: {what} ({path})"));

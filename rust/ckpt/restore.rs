@@ -41,6 +41,7 @@ use crate::{
     why::Why, //
 };
 use kernel::{
+    cred::Credential,
     fs::File,
     mm::MmWithUser,
     prelude::*,
@@ -103,6 +104,11 @@ pub(crate) fn restore(
         why.say(fmt!("the cgroup has tasks"));
         return Err(EBUSY);
     }
+    // New tasks could not make others.
+    if target.is_frozen() {
+        why.say(fmt!("the cgroup is frozen"));
+        return Err(EBUSY);
+    }
     let mut buffer = KVBox::<Buffer>::zeroed(GFP_KERNEL)?;
     let (mut reader, header) =
         Reader::open(source, LIMITS, &mut buffer).map_err(|error| explain(error, why))?;
@@ -141,7 +147,7 @@ pub(crate) fn restore(
             Some(family) => family,
             family => {
                 let plan = core::mem::take(&mut plan);
-                family.insert(Family::new(plan, cgroup, externals, why)?)
+                family.insert(Family::new(plan, (cgroup, &target), externals, why)?)
             }
         };
         if record.kind == Kind::Known(Type::Hole) {
@@ -149,11 +155,11 @@ pub(crate) fn restore(
             continue;
         }
         let frame = Frame::new(&record, &header, family, why)?;
-        frame.fill(&mut reader, &mut piece, why)?;
+        frame.fill(&mut reader, &mut piece, &target, why)?;
     }
     let family = match family {
         Some(family) => family,
-        None => Family::new(plan, cgroup, externals, why)?,
+        None => Family::new(plan, (cgroup, &target), externals, why)?,
     };
     family.release(target, why)
 }
@@ -259,7 +265,13 @@ impl Frame {
     }
 
     /// Copies the content, as much at once as there is room for.
-    fn fill(&self, reader: &mut Reader<Image>, room: &mut [u8], why: &mut Why) -> Result {
+    fn fill(
+        &self,
+        reader: &mut Reader<Image>,
+        room: &mut [u8],
+        target: &Cgroup,
+        why: &mut Why,
+    ) -> Result {
         let mut at = self.position;
         let end = self.position + self.bytes;
         if let Target::Private(mm) = &self.to {
@@ -275,9 +287,8 @@ impl Frame {
                 Target::Shared(file, size) => {
                     // CAST: At most a piece.
                     let left = size.saturating_sub(at).min(bytes.len() as u64) as usize;
-                    bytes
-                        .get(..left)
-                        .map_or(Ok(()), |bytes| file.write(bytes, at))
+                    let bytes = bytes.get(..left).unwrap_or_default();
+                    target.charged(|| file.write(bytes, at))
                 }
             };
             if let Err(error) = filled {
@@ -300,36 +311,74 @@ fn fill_pipe(pipe: &Pipe) -> Result<ARef<File>> {
     Ok(both)
 }
 
+/// The credentials of who had opened a file; they are made once.
+fn opener<'a>(
+    plan: &Plan,
+    creds: &'a mut KVVec<Option<ARef<Credential>>>,
+    index: Option<usize>,
+    why: &mut Why,
+) -> Result<Option<&'a Credential>> {
+    let Some(index) = index else {
+        return Ok(None);
+    };
+    let cred = creds.get_mut(index).ok_or(EINVAL)?;
+    if let (None, Some(Object::Cred(saved, groups))) = (&cred, plan.objects.get(index)) {
+        *cred = Some(ffi::opener(saved, groups).inspect_err(|error| {
+            let user = saved.fsuid;
+            why.say(fmt!("files cannot be opened as user {user}: {error:?}"));
+        })?);
+    }
+    Ok(cred.as_deref())
+}
+
 /// Opens the files of all objects.
-fn open(plan: &Plan, externals: &Externals, why: &mut Why) -> Result<KVVec<Option<ARef<File>>>> {
+fn open(
+    plan: &Plan,
+    target: &Cgroup,
+    externals: &Externals,
+    why: &mut Why,
+) -> Result<KVVec<Option<ARef<File>>>> {
     let mut files: KVVec<Option<ARef<File>>> =
         KVVec::with_capacity(plan.objects.len(), GFP_KERNEL)?;
+    let mut creds = KVVec::new();
+    for _ in &plan.objects {
+        creds.push(None, GFP_KERNEL)?;
+    }
     for object in &plan.objects {
+        let opener = match object {
+            Object::File(.., opener) | Object::Open(.., opener) => {
+                self::opener(plan, &mut creds, *opener, why)?
+            }
+            _ => None,
+        };
         let mut fails = |path: &[u8], error: &Error| {
             let path = CStr::from_bytes_with_nul(path).ok();
             let path = path.and_then(|path| path.to_str().ok()).unwrap_or("?");
             why.say(fmt!("{path} cannot be opened: {error:?}"));
         };
         let file = match object {
-            Object::File(path, state) => {
-                Some(ffi::open(path, state).inspect_err(|error| fails(path, error))?)
+            Object::File(path, state, _) => {
+                Some(ffi::open(path, state, opener).inspect_err(|error| fails(path, error))?)
             }
             Object::Deleted(path, state) => {
                 Some(ffi::make_deleted(path, state).inspect_err(|error| fails(path, error))?)
             }
-            Object::Open(of, state) => {
+            Object::Open(of, state, _) => {
                 let other = files.get(*of).and_then(Option::as_deref).ok_or(EINVAL)?;
                 let (what, file) = match plan.objects.get(*of) {
-                    Some(Object::Pipe(_)) => ("a pipe", ffi::open_pipe(other, state)),
-                    _ => ("a deleted file", ffi::reopen(other, state)),
+                    Some(Object::Pipe(_)) => ("a pipe", ffi::open_pipe(other, state, opener)),
+                    _ => ("a deleted file", ffi::reopen(other, state, opener)),
                 };
                 Some(file.inspect_err(|error| {
                     why.say(fmt!("{what} cannot be opened: {error:?}"));
                 })?)
             }
-            Object::Pipe(pipe) => Some(fill_pipe(pipe).inspect_err(|error| {
-                why.say(fmt!("a pipe of {} bytes: {error:?}", pipe.size));
-            })?),
+            Object::Pipe(pipe) => {
+                let filled = target.charged(|| fill_pipe(pipe));
+                Some(filled.inspect_err(|error| {
+                    why.say(fmt!("a pipe of {} bytes: {error:?}", pipe.size));
+                })?)
+            }
             Object::External(name) => match externals.file(name) {
                 Some(file) => Some(file.into()),
                 None => {
@@ -360,9 +409,14 @@ struct Family {
 
 impl Family {
     /// Opens all files, and makes the first task, which makes the others.
-    fn new(plan: Plan, cgroup: i32, externals: &Externals, why: &mut Why) -> Result<Self> {
+    fn new(
+        plan: Plan,
+        (cgroup, target): (i32, &Cgroup),
+        externals: &Externals,
+        why: &mut Why,
+    ) -> Result<Self> {
         plan.finish(why)?;
-        let files = open(&plan, externals, why)?;
+        let files = open(&plan, target, externals, why)?;
         let family = Self {
             restore: Arc::new(Restore { plan, files }, GFP_KERNEL)?,
             begun: 0,
@@ -564,8 +618,12 @@ impl Family {
         }
         let stops = Stops::new(plan)?;
         for process in &plan.processes {
+            let leader = plan.leader(process)?;
+            if let Some(rlimits) = &process.rlimits {
+                leader.set_rlimits(rlimits)?;
+            }
             // What the parent outside gets is not the matter of an image.
-            plan.leader(process)?.set_exit_signal(match process.parent {
+            leader.set_exit_signal(match process.parent {
                 Some(_) => process.state.exit_signal,
                 None => ffi::SIGCHLD,
             });
@@ -638,14 +696,14 @@ impl Drop for Family {
         }
         let plan = &self.restore.plan;
         ffi::undisturbed(|| {
-            // Parents first: they make no more children and threads when they are buried.
+            // Parents first: they make no more children and threads then.
             for thread in &plan.threads {
-                let process = plan.processes.get(thread.process);
-                let first = process.is_some_and(|process| {
-                    process.parent.is_none() && process.state.pid == thread.tid
-                });
                 thread.parking.kill();
-                thread.parking.bury(first);
+            }
+            for process in &plan.processes {
+                if let Some(first) = plan.threads.get(process.threads.start) {
+                    first.parking.bury();
+                }
             }
         });
     }

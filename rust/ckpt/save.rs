@@ -30,6 +30,7 @@ use crate::{
     }, //
 };
 use kernel::{
+    cred::Credential,
     fs::File,
     mm::MmWithUser,
     prelude::*,
@@ -222,6 +223,15 @@ struct Spaces {
     child: Option<Arc<Space>>,
 }
 
+impl Spaces {
+    /// Notes the address space of a child.
+    fn has_child(&mut self, space: &Arc<Space>) {
+        if self.child.is_none() && self.own.id != space.id {
+            self.child = Some(space.clone());
+        }
+    }
+}
+
 struct Save<'a> {
     saved: Saved,
     /// What is not saved.
@@ -258,18 +268,23 @@ impl Save<'_> {
         Ok((id, true))
     }
 
-    fn file(&mut self, file: &File) -> Result<ObjectId> {
-        // What it is an open one of comes first.
+    /// An open file that a process with these credentials has.
+    fn file(&mut self, file: &File, owner: &Credential) -> Result<ObjectId> {
+        if let Some(id) = self.find(file.key()) {
+            return Ok(id);
+        }
+        // What it is an open one of comes first, and who has opened it.
         let of = match (file.pipe_key(), file.deleted_key()) {
             _ if self.open.name(file).is_some() => ObjectId::NONE,
             (Some((key, _)), _) => self.pipe(key, file)?,
             (None, Some(key)) => self.deleted(key, file)?,
             (None, None) => ObjectId::NONE,
         };
-        let (id, new) = self.object(file.key())?;
-        if !new {
-            return Ok(id);
-        }
+        let cred = match file.opener(owner) {
+            Some(cred) if self.open.name(file).is_none() => self.cred(cred)?,
+            _ => ObjectId::NONE,
+        };
+        let (id, _) = self.object(file.key())?;
         if let Some(name) = self.open.name(file) {
             let body = image::External {
                 id,
@@ -286,7 +301,7 @@ impl Save<'_> {
                 position: state.position.into(),
                 size: state.size.into(),
                 of,
-                reserved: 0.into(),
+                cred,
             };
             let room = self.scratch.get_mut(..PATH_MAX).ok_or(EINVAL)?;
             let path = match of {
@@ -395,7 +410,12 @@ impl Save<'_> {
     }
 
     /// The address space of the next process, whose parent has these.
-    fn mm(&mut self, mm: ARef<MmWithUser>, parent: Option<&Spaces>) -> Result<Arc<Space>> {
+    fn mm(
+        &mut self,
+        mm: ARef<MmWithUser>,
+        parent: Option<&Spaces>,
+        owner: &Credential,
+    ) -> Result<Arc<Space>> {
         let key = MmExt::raw(&*mm) as usize;
         if let (Some(parent), Some(id)) = (parent, self.find(key)) {
             if parent.own.id == id {
@@ -404,7 +424,7 @@ impl Save<'_> {
         }
         // What the records of the mappings refer to comes first.
         let exe = match mm.exe() {
-            Some(exe) => self.file(&exe)?,
+            Some(exe) => self.file(&exe, owner)?,
             None => ObjectId::NONE,
         };
         let mut vmas: KVVec<(plan::Vma, u64)> = KVVec::new();
@@ -414,7 +434,7 @@ impl Save<'_> {
         while let Some((vma, _)) = mm.vma(from)? {
             from = vma.end;
             let object = match &vma.file {
-                Some(file) if vma.has_name() => self.file(file)?,
+                Some(file) if vma.has_name() => self.file(file, owner)?,
                 Some(file) => self.shm(file)?,
                 None => ObjectId::NONE,
             };
@@ -530,7 +550,7 @@ impl Save<'_> {
             let body = image::Fd {
                 fd: fd.into(),
                 flags: u32::from(cloexec).into(),
-                file: self.file(&file)?,
+                file: self.file(&file, &task.cred())?,
                 reserved: 0.into(),
             };
             fds.push(body, GFP_KERNEL)?;
@@ -554,7 +574,7 @@ impl Save<'_> {
             return Ok(id);
         }
         let (cwd, umask) = task.cwd()?;
-        let cwd = self.file(&cwd)?;
+        let cwd = self.file(&cwd, &task.cred())?;
         let (id, _) = self.object(key)?;
         let body = image::Fs {
             id,
@@ -567,10 +587,11 @@ impl Save<'_> {
     }
 
     /// The credentials of a thread.
-    fn cred(&mut self, task: &Task) -> Result<ObjectId> {
-        let (id, new) = self.object(task.cred_key())?;
+    fn cred(&mut self, cred: &Credential) -> Result<ObjectId> {
+        // CAST: An address.
+        let (id, new) = self.object(cred.as_ptr() as usize)?;
         if new {
-            let (cred, groups) = task.cred()?;
+            let (cred, groups) = ffi::cred(cred)?;
             let body = image::Cred {
                 id,
                 uid: cred.uid.into(),
@@ -637,16 +658,14 @@ impl Save<'_> {
                 let parent = process.parent.and_then(|parent| self.spaces.get(parent));
                 let parent = parent.cloned().flatten();
                 let mm = TaskExt::mm(thread).ok_or(EAGAIN)?;
-                Some(self.mm(mm, parent.as_ref())?)
+                Some(self.mm(mm, parent.as_ref(), &thread.cred())?)
             }
             None => None,
         };
         let mm = space.as_ref().map_or(ObjectId::NONE, |space| space.id);
         if let (Some(parent), Some(space)) = (process.parent, &space) {
             if let Some(Some(parent)) = self.spaces.get_mut(parent) {
-                if parent.child.is_none() && parent.own.id != space.id {
-                    parent.child = Some(space.clone());
-                }
+                parent.has_child(space);
             }
         }
         let spaces = space.map(|own| Spaces { own, child: None });
@@ -654,7 +673,7 @@ impl Save<'_> {
         for thread in &process.threads {
             self.files(thread)?;
             self.fs(thread)?;
-            self.cred(thread)?;
+            self.cred(&thread.cred())?;
             self.filters(thread)?;
         }
         let state = &process.state;
@@ -670,6 +689,7 @@ impl Save<'_> {
             exit_signal: (state.exit_signal as u32).into(),
             dumpable: state.dumpable.into(),
             oom_score_adj: (state.oom_score_adj as u32).into(),
+            score_adj_min: (state.oom_score_adj_min as u32).into(),
             mm,
             flags: state.flags.into(),
             stop: state.stop.into(),
@@ -761,7 +781,7 @@ impl Save<'_> {
             personality: settings.personality.into(),
             files: self.files(task)?,
             fs: self.fs(task)?,
-            cred: self.cred(task)?,
+            cred: self.cred(&task.cred())?,
             death_signal: settings.death_signal.into(),
             no_new_privs: settings.no_new_privs.into(),
             timer_slack: settings.timer_slack.into(),

@@ -15,6 +15,7 @@ use crate::{
     ffi::{
         self,
         Cgroup,
+        FileExt as _,
         TaskExt as _, //
     },
     refuse::{
@@ -200,7 +201,7 @@ impl MiscDevice for Session {
         me.with(|work| work.pass(|stream| stream.splice(&mut pipe, len)))
     }
 
-    fn ioctl(me: Pin<&Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
+    fn ioctl(me: Pin<&Self>, file: &File, cmd: u32, arg: usize) -> Result<isize> {
         me.with(|work| {
             if cmd != WHY {
                 work.why = Why::new();
@@ -217,7 +218,7 @@ impl MiscDevice for Session {
                 // CAST: As above.
                 ATTACH => work.attach(arg as i32),
                 WRITE => work.write(arg),
-                EXTERNAL => work.external(&get(arg)?),
+                EXTERNAL => work.external(&get(arg)?, file),
                 SNAPSHOT => work.snapshot(&get(arg)?),
                 NOTE => work.note(&get(arg)?),
                 _ => Err(ENOTTY),
@@ -398,12 +399,20 @@ impl Work {
         Ok(())
     }
 
-    fn external(&mut self, args: &uapi::ckpt_external) -> Result {
+    fn external(&mut self, args: &uapi::ckpt_external, session: &File) -> Result {
         if args.flags != 0 || args.length > uapi::CKPT_NAME_MAX {
             return Err(EINVAL);
         }
         let what = match (args.pid, u32::try_from(args.fd)) {
-            (0, _) => What::File(ffi::fget(args.fd)?),
+            (0, _) => {
+                let file = ffi::fget(args.fd)?;
+                // Neither it nor the container that it holds would ever be let go.
+                if file.has_operations_of(session) {
+                    self.why.say(fmt!("a session cannot be handed in"));
+                    return Err(EINVAL);
+                }
+                What::File(file)
+            }
             (pid, Ok(fd)) => What::Of(pid, fd),
             _ => return Err(EBADF),
         };

@@ -30,8 +30,9 @@ void ckpt_task_mask(struct task_struct *task, struct ckpt_mask *mask)
 int ckpt_task_set_mask(const struct ckpt_mask *mask)
 {
 	sigset_t blocked = { .sig = { mask->blocked & ~ALWAYS } };
+	const u32 mode = mask->stack_flags & ~SS_FLAG_BITS;
 
-	if ((mask->stack_flags & ~(u32)(SS_FLAG_BITS | SS_DISABLE)) ||
+	if ((mode && mode != SS_DISABLE && mode != SS_ONSTACK) ||
 	    (mask->stack_size && mask->stack_size < MINSIGSTKSZ))
 		return -EINVAL;
 

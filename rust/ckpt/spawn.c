@@ -40,6 +40,8 @@ static int begin(void *data)
 	struct ckpt_parking *parking = data;
 	int ret = 0;
 
+	/* What the caller has of it is not for the memory of others. */
+	current->personality = PER_LINUX;
 	/* The parent waits for that: who runs out of memory must not be ended with it. */
 	if (parking->renews)
 		ret = ckpt_mm_renew();
@@ -150,7 +152,7 @@ int ckpt_spawn(struct ckpt_parking *parking, void *arg, int pid, int cgroup,
 	parking->arg = arg;
 	ret = kernel_clone(&args);
 	if (ret < 0)
-		return ret;
+		return ret == -ERESTARTNOINTR ? -EINTR : ret;
 
 	/* The child waits for us, even if it was killed, so it is still there. */
 	rcu_read_lock();
@@ -225,18 +227,30 @@ void ckpt_parking_release(struct ckpt_parking *parking)
 	complete(&parking->released);
 }
 
+/* End the process of a task, and wait until that makes no others any more. */
 void ckpt_parking_kill(struct ckpt_parking *parking)
-{
-	if (parking->task)
-		send_sig(SIGKILL, parking->task, 1);
-}
-
-/* Wait until a killed task does no more of its work, and the zombie of a child is gone. */
-void ckpt_parking_bury(struct ckpt_parking *parking, bool child)
 {
 	if (!parking->task)
 		return;
+	/* Its first thread may have ended. */
+	do_send_sig_info(SIGKILL, SEND_SIG_PRIV, parking->task, PIDTYPE_TGID);
 	wait_for_completion(&parking->parked);
-	if (child)
-		kernel_wait4(parking->pid, NULL, __WALL, NULL);
+}
+
+/*
+ * Wait until a killed process is gone, whose parent is: it is a child of the caller now, or of
+ * somebody else, who waits for it.
+ */
+void ckpt_parking_bury(struct ckpt_parking *parking)
+{
+	struct task_struct *task = parking->task;
+	pid_t number;
+
+	while (task && (number = task_pid_vnr(task))) {
+		if (kernel_wait4(number, NULL, __WALL, NULL) == number)
+			return;
+		if (READ_ONCE(task->exit_state) && thread_group_empty(task))
+			return;
+		schedule_timeout_uninterruptible(1);
+	}
 }

@@ -45,18 +45,6 @@ int ckpt_may(bool restore)
 	return 0;
 }
 
-/* What new tasks would inherit from the caller although their image does not have it. */
-const char *ckpt_confined(void)
-{
-#ifdef CONFIG_SECCOMP
-	if (current->seccomp.mode != SECCOMP_MODE_DISABLED)
-		return "the caller is confined by seccomp";
-#endif
-	if (landlock_confines(current))
-		return "the caller is confined by Landlock";
-	return NULL;
-}
-
 /* Whether the caller is the user that has @cred. */
 bool ckpt_is_user(const struct cred *cred)
 {
@@ -149,7 +137,9 @@ static int set_policy(const struct ckpt_settings *settings)
 	};
 	int ret = 0;
 
-	if (settings->policy > SCHED_IDLE || settings->sched_flags > 1)
+	/* Only system calls are looked at by the scheduler itself. */
+	if (settings->policy > SCHED_IDLE || settings->sched_flags > 1 ||
+	    settings->nice < MIN_NICE || settings->nice > MAX_NICE)
 		return -EINVAL;
 	/* Other policies have no nice value, but keep it for when they change. */
 	if (settings->policy != SCHED_NORMAL && settings->policy != SCHED_BATCH) {
@@ -437,26 +427,40 @@ void ckpt_task_rlimits(struct task_struct *task, u64 limits[2 * CKPT_RLIMITS])
 	task_unlock(task->group_leader);
 }
 
-/* Of the current task, with its rights. */
-int ckpt_task_set_rlimits(const u64 limits[2 * CKPT_RLIMITS])
+/*
+ * Of the current task, with its rights: what it will have is allowed, and what it has may be more,
+ * so that nothing is in the way meanwhile. The limit of the stack says where memory is.
+ */
+int ckpt_task_raise_rlimits(const u64 limits[2 * CKPT_RLIMITS])
 {
 	struct rlimit *rlim = current->signal->rlim;
-	int i, ret = 0;
+	int i;
 
-	task_lock(current->group_leader);
+	guard(task_lock)(current->group_leader);
 	for (i = 0; i < CKPT_RLIMITS; i++) {
-		u64 soft = limits[2 * i], hard = limits[2 * i + 1];
+		const u64 soft = limits[2 * i], hard = limits[2 * i + 1];
 
 		if (soft > hard)
-			ret = -EINVAL;
-		else if (hard > rlim[i].rlim_max && !capable(CAP_SYS_RESOURCE))
-			ret = -EPERM;
-		if (ret)
-			break;
-		rlim[i] = (struct rlimit) { .rlim_cur = soft, .rlim_max = hard };
+			return -EINVAL;
+		if (hard > rlim[i].rlim_max && !capable(CAP_SYS_RESOURCE))
+			return -EPERM;
+		rlim[i].rlim_max = max(rlim[i].rlim_max, hard);
+		rlim[i].rlim_cur = i == RLIMIT_STACK ? soft : rlim[i].rlim_max;
 	}
-	task_unlock(current->group_leader);
-	if (!ret && rlim[RLIMIT_CPU].rlim_cur != RLIM_INFINITY)
-		ret = update_rlimit_cpu(current, rlim[RLIMIT_CPU].rlim_cur);
-	return ret;
+	return 0;
+}
+
+/* Of a task that is parked, and has raised them. */
+int ckpt_task_set_rlimits(struct task_struct *task, const u64 limits[2 * CKPT_RLIMITS])
+{
+	const u64 cpu = limits[2 * RLIMIT_CPU];
+	int i;
+
+	scoped_guard(task_lock, task->group_leader)
+		for (i = 0; i < CKPT_RLIMITS; i++)
+			task->signal->rlim[i] = (struct rlimit) {
+				.rlim_cur = limits[2 * i],
+				.rlim_max = limits[2 * i + 1],
+			};
+	return cpu == RLIM_INFINITY ? 0 : update_rlimit_cpu(task, cpu);
 }

@@ -84,12 +84,15 @@ static bool is_absolute(const struct k_itimer *timer)
 	       timer->it.real.timer.base->clockid == CLOCK_REALTIME;
 }
 
-static void describe(struct k_itimer *timer, struct ckpt_timer *into)
+/* False if it is being deleted. */
+static bool describe(struct task_struct *task, struct k_itimer *timer, struct ckpt_timer *into)
 {
 	const struct kernel_siginfo *info = &timer->sigq.info;
 	struct itimerspec64 setting = {};
 
 	guard(spinlock_irqsave)(&timer->it_lock);
+	if (timer->it_signal != task->signal)
+		return false;
 	timer->kclock->timer_get(timer, &setting);
 	*into = (struct ckpt_timer) {
 		.id = timer->it_id,
@@ -109,6 +112,7 @@ static void describe(struct k_itimer *timer, struct ckpt_timer *into)
 		into->flags |= CKPT_TIMER_ABSOLUTE;
 		into->left = hrtimer_get_expires(&timer->it.real.timer);
 	}
+	return true;
 }
 
 /*
@@ -121,11 +125,9 @@ size_t ckpt_task_timers(struct task_struct *task, struct ckpt_timer *timers, siz
 	size_t nr = 0;
 
 	guard(rcu)();
-	hlist_for_each_entry_rcu(timer, &task->signal->posix_timers, list) {
-		if (nr < size)
-			describe(timer, &timers[nr]);
-		nr++;
-	}
+	hlist_for_each_entry_rcu(timer, &task->signal->posix_timers, list)
+		if (nr >= size || describe(task, timer, &timers[nr]))
+			nr++;
 	return nr;
 }
 

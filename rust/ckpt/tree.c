@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Which processes there are, and who belongs to whom. */
 
+#include <linux/binfmts.h>
 #include <linux/cleanup.h>
 #include <linux/oom.h>
 #include <linux/pid.h>
@@ -10,6 +11,7 @@
 #include <linux/sched/jobctl.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
+#include <linux/syscalls.h>
 #include <linux/tty.h>
 
 #include "internal.h"
@@ -40,6 +42,7 @@ s32 ckpt_task_outer_tid(struct task_struct *task)
 /* Whether a task is in the pid namespace of another one, or of the caller. */
 bool ckpt_task_in_pidns(struct task_struct *task, struct task_struct *other)
 {
+	guard(rcu)();
 	return task_active_pid_ns(task) == task_active_pid_ns(other ?: current);
 }
 
@@ -112,6 +115,7 @@ void ckpt_task_process(struct task_struct *task, struct ckpt_process *process)
 	process->session = task_session_nr_ns(task, ns);
 	process->exit_signal = task->exit_signal;
 	process->oom_score_adj = signal->oom_score_adj;
+	process->oom_score_adj_min = signal->oom_score_adj_min;
 	process->dumpable = task_exec_state_get_dumpable(task);
 	if (signal->is_child_subreaper)
 		process->flags |= CKPT_PROCESS_SUBREAPER;
@@ -139,11 +143,12 @@ int ckpt_task_set_process(const struct ckpt_process *process)
 
 	if (!valid_signal(process->exit_signal) ||
 	    !valid_signal(process->stop) || !valid_signal(process->stop_told) ||
-	    process->oom_score_adj < OOM_SCORE_ADJ_MIN ||
+	    process->oom_score_adj_min < OOM_SCORE_ADJ_MIN ||
+	    process->oom_score_adj < process->oom_score_adj_min ||
 	    process->oom_score_adj > OOM_SCORE_ADJ_MAX ||
-	    process->dumpable > TASK_DUMPABLE_OWNER)
+	    process->dumpable > TASK_DUMPABLE_ROOT)
 		return -EINVAL;
-	if (process->oom_score_adj < signal->oom_score_adj_min &&
+	if (process->oom_score_adj_min < signal->oom_score_adj_min &&
 	    !capable(CAP_SYS_RESOURCE))
 		return -EPERM;
 
@@ -154,14 +159,39 @@ int ckpt_task_set_process(const struct ckpt_process *process)
 		spin_unlock_irq(&current->sighand->siglock);
 	}
 	signal->oom_score_adj = process->oom_score_adj;
+	signal->oom_score_adj_min = process->oom_score_adj_min;
 	/* Children find out when they are made. */
 	signal->is_child_subreaper = process->flags & CKPT_PROCESS_SUBREAPER;
 	return 0;
 }
 
-/* Of the current process, which has its own address space by now. */
+/*
+ * Leave the process group and the session of the caller. Signals for them are not for the new
+ * tasks: neither those to come, nor those that came before.
+ */
+int ckpt_task_leave(void)
+{
+	int ret = ksys_setsid();
+
+	if (ret < 0)
+		return ret;
+	guard(spinlock_irq)(&current->sighand->siglock);
+	if (current->signal->flags & SIGNAL_GROUP_EXIT)
+		return -EINTR;
+	flush_sigqueue(&current->pending);
+	flush_sigqueue(&current->signal->shared_pending);
+	recalc_sigpending();
+	return 0;
+}
+
+/*
+ * Of the current process, which has its own address space by now. To be dumped for root is what the
+ * administrator allows, or does not.
+ */
 void ckpt_task_set_dumpable(u32 dumpable)
 {
+	if (dumpable == TASK_DUMPABLE_ROOT && suid_dumpable != TASK_DUMPABLE_ROOT)
+		dumpable = TASK_DUMPABLE_OFF;
 	task_exec_state_set_dumpable(dumpable);
 }
 

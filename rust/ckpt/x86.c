@@ -5,6 +5,7 @@
 #include <linux/errno.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
 #include <linux/syscalls.h>
 #include <asm/fpu/api.h>
@@ -90,6 +91,14 @@ static const char *refuse_mm(const struct mm_struct *mm)
 	return NULL;
 }
 
+/* Which of the states that have to be asked for a process may use; a new one inherits that. */
+static u64 state_permissions(struct task_struct *task)
+{
+	guard(rcu)();
+	/* Of one that is gone for good, nothing says how long the other one is there. */
+	return pid_alive(task) ? READ_ONCE(x86_task_fpu(task->group_leader)->perm.__state_perm) : 0;
+}
+
 const char *ckpt_arch_refuse(struct task_struct *task)
 {
 	const struct thread_struct *thread = &task->thread;
@@ -107,6 +116,11 @@ const char *ckpt_arch_refuse(struct task_struct *task)
 		return "a disabled time stamp counter";
 	if (test_tsk_thread_flag(task, TIF_NOCPUID))
 		return "a disabled CPUID";
+	if (test_tsk_thread_flag(task, TIF_SPEC_L1D_FLUSH))
+		return "flushes of the L1 data cache";
+	if (!(task->flags & (PF_KTHREAD | PF_USER_WORKER)) &&
+	    state_permissions(task) != state_permissions(current))
+		return "permissions for extended states other than the caller's";
 	for (i = 0; i < HBP_NUM; i++)
 		if (thread->ptrace_bps[i])
 			return "hardware breakpoints";

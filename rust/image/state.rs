@@ -60,8 +60,8 @@ record! {
         size: U64,
         /// The deleted file that is open, or the pipe; none for one that has a path.
         of: ObjectId,
-        /// Zero.
-        reserved: U32,
+        /// With whose rights it was opened; none for those of whoever restores.
+        cred: ObjectId,
     }
 }
 
@@ -352,8 +352,10 @@ record! {
         stop: U32,
         /// What its parent was not told of a stop yet, as a signal.
         stop_told: U32,
+        /// How low it may set its `oom_score_adj` without a right, a signed number.
+        score_adj_min: U32,
         /// Zero.
-        reserved: U64,
+        reserved: U32,
     }
 }
 

@@ -473,7 +473,13 @@ impl Reading {
     fn open_file(&mut self, record: &Record<'_>) -> Result<(), Problem> {
         let at = record.at;
         let body: codec::File = record.body()?;
-        unused(at, body.reserved.get())?;
+        match body.cred {
+            ObjectId::NONE => {}
+            cred => match self.object(at, cred)? {
+                Object::Cred(_) => {}
+                _ => return Err(malformed(at, Malformed::ObjectKind(cred.number()))),
+            },
+        }
         let path = match body.of {
             ObjectId::NONE if absolute(record.tail) => text::of_bytes(record.tail),
             ObjectId::NONE => return Err(wrong(at, "a file without an absolute path")),
