@@ -554,7 +554,8 @@ pub(crate) trait TaskExt {
 
     /// Its credentials.
     fn cred(&self) -> ARef<Credential> {
-        // SAFETY: There is a reference to the task; that to the credentials goes over.
+        // SAFETY: There is a reference to the task, which always has credentials; the reference to
+        // those goes over.
         unsafe {
             let cred = bindings::get_task_cred(self.raw());
             ARef::from_raw(NonNull::new_unchecked(cred.cast_mut()).cast())

@@ -145,9 +145,11 @@ static struct file *open_again(const char *path, const struct ckpt_file *state)
 struct file *ckpt_file_open(const char *path, const struct ckpt_file *state,
 			    const struct cred *opener)
 {
+	struct file *file = NULL;
+
 	scoped_with_creds(opener ?: current_cred())
-		return open_again(path, state);
-	return NULL;
+		file = open_again(path, state);
+	return file;
 }
 
 /* The same for a file that has no path, but is open as @file. */

@@ -54,6 +54,7 @@ void ckpt_charge_end(struct ckpt_charge *charge);
 /* refuse.c: what is not supported */
 
 const char *ckpt_refuse_task(struct task_struct *task, bool first, u32 *from);
+const char *ckpt_confined(void);
 const char *ckpt_refuse_kind(struct file *file);
 const char *ckpt_refuse_file(struct file *file, const struct cred *owner);
 
@@ -287,7 +288,6 @@ struct ckpt_restart {
 
 const char *ckpt_release(void);
 int ckpt_may(bool restore);
-const char *ckpt_confined(void);
 bool ckpt_is_user(const struct cred *cred);
 int ckpt_task_may(struct task_struct *task);
 bool ckpt_task_settle(struct task_struct *task);

@@ -470,7 +470,7 @@ static bool is_within_root(struct file *file)
 static bool may_reopen(struct file *file, const struct cred *owner)
 {
 	const struct cred *opener = ckpt_file_opener(file, owner);
-	int mask = 0;
+	int mask = 0, ret = -EACCES;
 
 	if (!opener)
 		return true;
@@ -479,8 +479,8 @@ static bool may_reopen(struct file *file, const struct cred *owner)
 	if (file->f_mode & FMODE_WRITE)
 		mask |= MAY_WRITE;
 	scoped_with_creds(opener)
-		return !inode_permission(file_mnt_idmap(file), file_inode(file), mask);
-	return false;
+		ret = inode_permission(file_mnt_idmap(file), file_inode(file), mask);
+	return !ret;
 }
 
 /* Why an open file that @owner has cannot be saved; NULL if it can. */

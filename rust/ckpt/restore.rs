@@ -340,10 +340,7 @@ fn open(
 ) -> Result<KVVec<Option<ARef<File>>>> {
     let mut files: KVVec<Option<ARef<File>>> =
         KVVec::with_capacity(plan.objects.len(), GFP_KERNEL)?;
-    let mut creds = KVVec::new();
-    for _ in &plan.objects {
-        creds.push(None, GFP_KERNEL)?;
-    }
+    let mut creds = KVVec::from_elem(None, plan.objects.len(), GFP_KERNEL)?;
     for object in &plan.objects {
         let opener = match object {
             Object::File(.., opener) | Object::Open(.., opener) => {

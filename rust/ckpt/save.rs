@@ -543,6 +543,7 @@ impl Save<'_> {
             return Ok(id);
         }
         // What the descriptors refer to comes first.
+        let cred = task.cred();
         let mut fds = KVVec::new();
         let mut from = 0;
         while let Some((fd, cloexec, file)) = task.file(from) {
@@ -550,7 +551,7 @@ impl Save<'_> {
             let body = image::Fd {
                 fd: fd.into(),
                 flags: u32::from(cloexec).into(),
-                file: self.file(&file, &task.cred())?,
+                file: self.file(&file, &cred)?,
                 reserved: 0.into(),
             };
             fds.push(body, GFP_KERNEL)?;

@@ -7,7 +7,6 @@
 #include <linux/hrtimer.h>
 #include <linux/iocontext.h>
 #include <linux/ioprio.h>
-#include <linux/landlock.h>
 #include <linux/posix-timers.h>
 #include <linux/ptrace.h>
 #include <linux/rseq.h>
