@@ -7,9 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -91,6 +93,18 @@ static const struct program stress = {
 	.refused = PRIVVMPAGES,
 };
 
+/*
+ * Shared memory that has a name stays when those who made it are ended half way,
+ * as stress-ng ends its parts. Here it goes with the namespaces, like that of a
+ * container.
+ */
+static int keep_names_apart(void)
+{
+	return unshare(CLONE_NEWIPC | CLONE_NEWNS) ||
+	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	       mount("tmpfs", "/dev/shm", "tmpfs", 0, NULL);
+}
+
 /* In the agent, with the directory as its own; how the shell ended. */
 static long run(long arg __maybe_unused, const char *script)
 {
@@ -103,7 +117,10 @@ static long run(long arg __maybe_unused, const char *script)
 
 		dup2(log, STDOUT_FILENO);
 		dup2(log, STDERR_FILENO);
-		execl("/bin/sh", "sh", "-c", script, NULL);
+		if (keep_names_apart())
+			perror("namespaces");
+		else
+			execl("/bin/sh", "sh", "-c", script, NULL);
 		_exit(127);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)

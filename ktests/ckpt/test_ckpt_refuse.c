@@ -358,6 +358,27 @@ static int test_refuses_autoreap(struct ckpt_subject *subject)
 	return ret;
 }
 
+static bool io_uring_absent(void)
+{
+	return access("/proc/sys/kernel/io_uring_disabled", F_OK);
+}
+
+static void have_io_uring(void)
+{
+	struct io_uring_params params = { .flags = 0 };
+
+	if (syscall(SYS_io_uring_setup, 1, &params) < 0)
+		_exit(1);
+	live();
+}
+
+static int test_refuses_io_uring(struct ckpt_subject *subject)
+{
+	if (io_uring_absent())
+		return ckpt_skip("there is no io_uring");
+	return refused(subject, ": io_uring");
+}
+
 /* Of rings that it does not have yet, for good. */
 static void limit_io_uring(void)
 {
@@ -370,7 +391,7 @@ static void limit_io_uring(void)
 
 static int test_refuses_limited_io_uring(struct ckpt_subject *subject)
 {
-	if (access("/proc/sys/kernel/io_uring_disabled", F_OK))
+	if (io_uring_absent())
 		return ckpt_skip("there is no io_uring");
 	return refused(subject, ": limits of io_uring");
 }
@@ -441,6 +462,7 @@ static const struct ckpt_test tests[] = {
 	T(eventfd_),
 	T(fifo),
 	T(handler_of_file),
+	{ have_io_uring, test_refuses_io_uring, "test_refuses_io_uring" },
 	{ in_domain, test_refuses_landlock, "test_refuses_landlock" },
 	{ have_large_pieces, test_refuses_large_pieces, "test_refuses_large_pieces" },
 	{ limit_io_uring, test_refuses_limited_io_uring, "test_refuses_limited_io_uring" },
