@@ -139,3 +139,20 @@ int nft_commit(int sock)
 			       NLMSG_DATA(&answer.nlh))->error;
 	}
 }
+
+bool nft_has_table(int sock, const char *table)
+{
+	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	union {
+		struct nlmsghdr nlh;
+		char buf[8192];
+	} answer;
+
+	batch_len = 0;
+	put_string(put_nft(NFT_MSG_GETTABLE, 0), NFTA_TABLE_NAME, table);
+	return sendto(sock, batch, batch_len, 0, (struct sockaddr *)&kernel,
+		      sizeof(kernel)) == (ssize_t)batch_len &&
+	       recv(sock, &answer, sizeof(answer), 0) >= NLMSG_HDRLEN &&
+	       answer.nlh.nlmsg_type ==
+	       (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE);
+}

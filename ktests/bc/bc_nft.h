@@ -3,6 +3,8 @@
 #ifndef _SELFTESTS_BC_NFT_H
 #define _SELFTESTS_BC_NFT_H
 
+#include <stdbool.h>
+
 /* A socket for them, or -1. */
 int nft_socket(void);
 
@@ -15,7 +17,12 @@ void nft_put_table(const char *table);
 void nft_put_rule(const char *table, int flags);
 void nft_put_flush(const char *table);
 void nft_put_delete(const char *table);
-/* 0, or the first -errno of the transaction. */
+/*
+ * 0, or the first -errno of the transaction. -EPROTO when there was no answer,
+ * for which the kernel needs memory only afterwards: it may have been done then.
+ */
 int nft_commit(int sock);
+
+bool nft_has_table(int sock, const char *table);
 
 #endif /* _SELFTESTS_BC_NFT_H */
