@@ -653,24 +653,30 @@ impl Save<'_> {
         Ok(newest)
     }
 
-    fn process(&mut self, process: &Process, number: u32) -> Result {
-        let space = match process.thread() {
-            Some(thread) => {
-                let parent = process.parent.and_then(|parent| self.spaces.get(parent));
-                let parent = parent.cloned().flatten();
-                let mm = TaskExt::mm(thread).ok_or(EAGAIN)?;
-                Some(self.mm(mm, parent.as_ref(), &thread.cred())?)
-            }
-            None => None,
+    /// The address space of a process that has not ended, with what its parent's and those of its
+    /// children are compared with.
+    fn space(&mut self, process: &Process) -> Result<ObjectId> {
+        let Some(thread) = process.thread() else {
+            self.spaces.push(None, GFP_KERNEL)?;
+            return Ok(ObjectId::NONE);
         };
-        let mm = space.as_ref().map_or(ObjectId::NONE, |space| space.id);
-        if let (Some(parent), Some(space)) = (process.parent, &space) {
+        let parent = process.parent.and_then(|parent| self.spaces.get(parent));
+        let parent = parent.cloned().flatten();
+        let mm = TaskExt::mm(thread).ok_or(EAGAIN)?;
+        let own = self.mm(mm, parent.as_ref(), &thread.cred())?;
+        let id = own.id;
+        if let Some(parent) = process.parent {
             if let Some(Some(parent)) = self.spaces.get_mut(parent) {
-                parent.has_child(space);
+                parent.has_child(&own);
             }
         }
-        let spaces = space.map(|own| Spaces { own, child: None });
-        self.spaces.push(spaces, GFP_KERNEL)?;
+        let spaces = Spaces { own, child: None };
+        self.spaces.push(Some(spaces), GFP_KERNEL)?;
+        Ok(id)
+    }
+
+    fn process(&mut self, process: &Process, number: u32) -> Result {
+        let mm = self.space(process)?;
         for thread in &process.threads {
             self.files(thread)?;
             self.fs(thread)?;
