@@ -113,23 +113,33 @@ int nft_socket(void)
 	return sock;
 }
 
-/* Each message that fails answers, in their order, and those that were to. */
-int nft_commit(int sock)
+union answer {
+	struct nlmsghdr nlh;
+	char buf[8192];
+};
+
+/* Whoever waits for an answer afterwards does so for a while only. */
+static int send_batch(int sock)
 {
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	struct timeval limit = { .tv_sec = ANSWER_SECONDS };
-	union {
-		struct nlmsghdr nlh;
-		char buf[8192];
-	} answer;
-	int err = 0, flags = 0;
+
+	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	return sendto(sock, batch, batch_len, 0, (struct sockaddr *)&kernel,
+		      sizeof(kernel)) == (ssize_t)batch_len ? 0 : -errno;
+}
+
+/* Each message that fails answers, in their order, and those that were to. */
+int nft_commit(int sock)
+{
+	union answer answer;
+	int err, flags = 0;
 	ssize_t len;
 
 	put_message(NFNL_MSG_BATCH_END, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
-	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	if (sendto(sock, batch, batch_len, 0, (struct sockaddr *)&kernel,
-		   sizeof(kernel)) != (ssize_t)batch_len)
-		return -errno;
+	err = send_batch(sock);
+	if (err)
+		return err;
 	for (;; flags = MSG_DONTWAIT) {
 		len = recv(sock, &answer, sizeof(answer), flags);
 		if (len < (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr)))
@@ -142,16 +152,11 @@ int nft_commit(int sock)
 
 bool nft_has_table(int sock, const char *table)
 {
-	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
-	union {
-		struct nlmsghdr nlh;
-		char buf[8192];
-	} answer;
+	union answer answer;
 
 	batch_len = 0;
 	put_string(put_nft(NFT_MSG_GETTABLE, 0), NFTA_TABLE_NAME, table);
-	return sendto(sock, batch, batch_len, 0, (struct sockaddr *)&kernel,
-		      sizeof(kernel)) == (ssize_t)batch_len &&
+	return !send_batch(sock) &&
 	       recv(sock, &answer, sizeof(answer), 0) >= NLMSG_HDRLEN &&
 	       answer.nlh.nlmsg_type ==
 	       (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE);

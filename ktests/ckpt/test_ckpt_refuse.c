@@ -358,9 +358,11 @@ static int test_refuses_autoreap(struct ckpt_subject *subject)
 	return ret;
 }
 
-static bool io_uring_absent(void)
+static int refused_io_uring(struct ckpt_subject *subject, const char *why)
 {
-	return access("/proc/sys/kernel/io_uring_disabled", F_OK);
+	if (access("/proc/sys/kernel/io_uring_disabled", F_OK))
+		return ckpt_skip("there is no io_uring");
+	return refused(subject, why);
 }
 
 static void have_io_uring(void)
@@ -374,9 +376,7 @@ static void have_io_uring(void)
 
 static int test_refuses_io_uring(struct ckpt_subject *subject)
 {
-	if (io_uring_absent())
-		return ckpt_skip("there is no io_uring");
-	return refused(subject, ": io_uring");
+	return refused_io_uring(subject, ": io_uring");
 }
 
 /* Of rings that it does not have yet, for good. */
@@ -391,9 +391,7 @@ static void limit_io_uring(void)
 
 static int test_refuses_limited_io_uring(struct ckpt_subject *subject)
 {
-	if (io_uring_absent())
-		return ckpt_skip("there is no io_uring");
-	return refused(subject, ": limits of io_uring");
+	return refused_io_uring(subject, ": limits of io_uring");
 }
 
 static void in_domain(void)

@@ -653,8 +653,8 @@ impl Save<'_> {
         Ok(newest)
     }
 
-    /// The address space of a process that has not ended, with what its parent's and those of its
-    /// children are compared with.
+    /// The address space of a process, if it has not ended, which is kept to be compared with those
+    /// of its children.
     fn space(&mut self, process: &Process) -> Result<ObjectId> {
         let Some(thread) = process.thread() else {
             self.spaces.push(None, GFP_KERNEL)?;
