@@ -170,6 +170,9 @@ static void login(void)
 
 	log_in("1001");
 	expect(!pthread_create(&thread, NULL, of_another, &there));
+	/* Not before its file of /proc is closed, which a child would have open for ever. */
+	while (!__atomic_load_n(&there, __ATOMIC_SEQ_CST))
+		usleep(1000);
 	child = fork();
 	expect(child >= 0);
 	if (!child) {
@@ -178,8 +181,6 @@ static void login(void)
 		ckpt_tell(2, number("sessionid"));
 		_exit(0);
 	}
-	while (!__atomic_load_n(&there, __ATOMIC_SEQ_CST))
-		usleep(1000);
 	be_saved();
 	session = number("sessionid");
 	expect(number("loginuid") == 1001 && session != NO_SESSION);
