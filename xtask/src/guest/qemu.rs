@@ -87,8 +87,11 @@ fn words<'a>(kernel: &Kernel, script: &'a Script<'_>) -> impl Iterator<Item = &'
     // With five levels of page tables, KASAN takes the lock of an interrupt for a wild address while
     // the boot CPU is identified: its features are forgotten for a moment.
     let levels = kernel.slow.then_some("no5lvl");
+    // The watchdog of clocks waits for another CPU with its lock held and its time taken from jiffies,
+    // which stand still meanwhile; a CPU that wants the lock to choose the first clock never answers.
+    let clock = "tsc=nowatchdog";
     let asked = script.cmdline.iter().map(String::as_str);
-    asked.chain(["oops=panic"]).chain(levels)
+    asked.chain(["oops=panic", clock]).chain(levels)
 }
 
 /// What all guests under virtme-ng have in common.
