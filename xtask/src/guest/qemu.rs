@@ -87,8 +87,9 @@ fn words<'a>(kernel: &Kernel, script: &'a Script<'_>) -> impl Iterator<Item = &'
     // With five levels of page tables, KASAN takes the lock of an interrupt for a wild address while
     // the boot CPU is identified: its features are forgotten for a moment.
     let levels = kernel.slow.then_some("no5lvl");
-    // The watchdog of clocks waits for another CPU with its lock held and its time taken from jiffies,
-    // which stand still meanwhile; a CPU that wants the lock to choose the first clock never answers.
+    // A boot of 7.3 can stand still where the first clock is chosen. By its source, the watchdog of
+    // clocks waits for another CPU with its lock held, for a time taken from jiffies, which nobody
+    // counts meanwhile; a CPU that waits for that lock with interrupts off never answers.
     let clock = "tsc=nowatchdog";
     let asked = script.cmdline.iter().map(String::as_str);
     asked.chain(["oops=panic", clock]).chain(levels)
