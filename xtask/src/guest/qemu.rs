@@ -5,6 +5,7 @@
 
 use std::env;
 use std::fs;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -70,7 +71,11 @@ pub fn command(
 /// The guest's files cannot be written.
 pub fn interactive(kernel: &Kernel, dir: &Path) -> Result<Command> {
     if let Some(vng) = virtme_ng() {
-        return Ok(virtme(&vng, kernel, 4, 2048));
+        let mut command = virtme(&vng, kernel, 4, 2048);
+        for word in to_boot(kernel) {
+            command.arg("--append").arg(word);
+        }
+        return Ok(command);
     }
     let initrd = dir.join("initramfs.cpio");
     let init = initramfs::init("", "setsid -c sh -l </dev/ttyS0 >/dev/ttyS0 2>&1");
@@ -78,21 +83,27 @@ pub fn interactive(kernel: &Kernel, dir: &Path) -> Result<Command> {
     initramfs::write(&initrd, &init, &files)?;
     let mut command = base(kernel, &initrd, 4, 1024, probe::accelerator());
     command.args(["-serial", "mon:stdio"]);
-    command.args(["-append", "console=ttyS0 quiet panic=-1 kunit.enable=0"]);
+    let mut cmdline = vec!["console=ttyS0 quiet panic=-1 kunit.enable=0"];
+    cmdline.extend(to_boot(kernel));
+    command.arg("-append").arg(cmdline.join(" "));
     Ok(command)
 }
 
-/// What all guests are told besides where their console is.
+/// What guests that run a script are told besides where their console is.
 fn words<'a>(kernel: &Kernel, script: &'a Script<'_>) -> impl Iterator<Item = &'a str> {
+    let asked = script.cmdline.iter().map(String::as_str);
+    asked.chain(["oops=panic"]).chain(to_boot(kernel))
+}
+
+/// What a kernel has to be told so that it always boots.
+fn to_boot(kernel: &Kernel) -> Vec<&'static str> {
     // With five levels of page tables, KASAN takes the lock of an interrupt for a wild address while
     // the boot CPU is identified: its features are forgotten for a moment.
     let levels = kernel.slow.then_some("no5lvl");
     // A boot of 7.3 can stand still where the first clock is chosen. By its source, the watchdog of
     // clocks waits for another CPU with its lock held, for a time taken from jiffies, which nobody
     // counts meanwhile; a CPU that waits for that lock with interrupts off never answers.
-    let clock = "tsc=nowatchdog";
-    let asked = script.cmdline.iter().map(String::as_str);
-    asked.chain(["oops=panic", clock]).chain(levels)
+    iter::once("tsc=nowatchdog").chain(levels).collect()
 }
 
 /// What all guests under virtme-ng have in common.
@@ -142,12 +153,9 @@ pub fn plain(
         command.arg(format!("file,id={id},path=/proc/self/fd/{descriptor}"));
         command.arg("-serial").arg(format!("chardev:{id}"));
     }
-    let mut cmdline = "console=ttyS0 earlyprintk=serial,ttyS0 panic=-1".to_owned();
-    for word in words(kernel, script) {
-        cmdline.push(' ');
-        cmdline.push_str(word);
-    }
-    command.arg("-append").arg(cmdline);
+    let mut cmdline = vec!["console=ttyS0 earlyprintk=serial,ttyS0 panic=-1"];
+    cmdline.extend(words(kernel, script));
+    command.arg("-append").arg(cmdline.join(" "));
     for argument in &script.qemu {
         command.args(argument.split_ascii_whitespace());
     }
