@@ -205,23 +205,37 @@ static void of_file(void)
 	all_is_well();
 }
 
-#define CHILDREN	3
+#define GENERATION	3
+#define CHILDREN	(3 * GENERATION)
 
-/* One of those that have not written to anything; the first one stays until all have looked. */
+/* What was in some pages when a child was made, and is there later. */
+#define REWRITTEN	100
+
+static char of_generation(int number)
+{
+	return 'A' + number / GENERATION;
+}
+
+/*
+ * One of those that have not written to anything; the first one of each generation stays until all
+ * of it have looked.
+ */
 static void idle_child(int number, pid_t first)
 {
 	static unsigned long mine[PAGES], firsts[PAGES];
-	int i;
+	int i, place = number % GENERATION;
 
 	wait_for_go();
-	for (i = 1; !number && i < CHILDREN; i++)
-		told_by_child(LOOKED + i);
-	if (number) {
+	for (i = 1; !place && i < GENERATION; i++)
+		told_by_child(LOOKED + number + i);
+	if (place) {
 		frames_of(getpid(), mine);
 		frames_of(first, firsts);
 	}
-	for (i = 0; i < PAGES; i++)
-		expect(memory[i * PAGE] == 'A' && !number == !mine[i] && mine[i] == firsts[i]);
+	for (i = 0; i < PAGES; i++) {
+		expect(memory[i * PAGE] == (i < REWRITTEN ? of_generation(number) : 'A'));
+		expect(!place == !mine[i] && mine[i] == firsts[i]);
+	}
 	ckpt_tell(LOOKED + number, 1);
 	_exit(0);
 }
@@ -230,26 +244,28 @@ static void idle_child(int number, pid_t first)
 static void left_behind(void)
 {
 	pid_t children[CHILDREN];
-	int i;
+	int i, number;
 
 	memory = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 		      -1, 0);
 	expect(memory != MAP_FAILED && !madvise(memory, PAGES * PAGE, MADV_NOHUGEPAGE));
 	for (i = 0; i < PAGES; i++)
 		memory[i * PAGE] = 'A';
-	for (i = 0; i < CHILDREN; i++) {
-		children[i] = fork();
-		expect(children[i] >= 0);
-		if (!children[i])
-			idle_child(i, children[0]);
+	for (number = 0; number < CHILDREN; number++) {
+		for (i = 0; number % GENERATION == 0 && i < REWRITTEN; i++)
+			memory[i * PAGE] = of_generation(number);
+		children[number] = fork();
+		expect(children[number] >= 0);
+		if (!children[number])
+			idle_child(number, children[number - number % GENERATION]);
 	}
-	for (i = 0; i < 100; i++)
+	for (i = 0; i < REWRITTEN; i++)
 		memory[i * PAGE] = 'p';
 	be_saved();
-	for (i = 0; i < CHILDREN; i++)
-		ended_well(children[i]);
+	for (number = 0; number < CHILDREN; number++)
+		ended_well(children[number]);
 	for (i = 0; i < PAGES; i++)
-		expect(memory[i * PAGE] == (i < 100 ? 'p' : 'A'));
+		expect(memory[i * PAGE] == (i < REWRITTEN ? 'p' : 'A'));
 	all_is_well();
 }
 

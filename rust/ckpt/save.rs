@@ -214,20 +214,74 @@ impl Space {
     }
 }
 
+/// How often another child of a process can take the place of the one that those after it are
+/// copied from: with each time, the kernel needs one entry more for each mapping of those.
+const LEVELS: usize = 16;
+
 /// What children of a process may have pages of.
-#[derive(Clone)]
 struct Spaces {
     /// Its own address space.
     own: Arc<Space>,
-    /// That of its first child which has another.
+    /// That of a child: what the process has written to since, other children may still have.
     child: Option<Arc<Space>>,
+    /// That of a later child, if it has less in common with the former. Those after it may be like
+    /// it, since the process has written to something in between, or only it is different.
+    later: Option<Arc<Space>>,
+    /// How many pages the last child has in common with the former.
+    usual: usize,
+    /// How often a later one took its place.
+    levels: usize,
+}
+
+/// How many pages the address space of a child has in common with what it may be a copy of.
+#[derive(Clone, Copy, Default)]
+struct InCommon {
+    own: usize,
+    child: usize,
+    later: usize,
 }
 
 impl Spaces {
-    /// Notes the address space of a child.
-    fn has_child(&mut self, space: &Arc<Space>) {
-        if self.child.is_none() && self.own.id != space.id {
+    fn new(own: Arc<Space>) -> Self {
+        Self {
+            own,
+            child: None,
+            later: None,
+            usual: 0,
+            levels: 0,
+        }
+    }
+
+    /// What there is most in common with.
+    fn origin(&self, in_common: InCommon) -> &Arc<Space> {
+        let (mut origin, mut most) = (&self.own, in_common.own);
+        for (space, nr) in [
+            (&self.child, in_common.child),
+            (&self.later, in_common.later),
+        ] {
+            if let Some(space) = space.as_ref().filter(|_| nr > most) {
+                (origin, most) = (space, nr);
+            }
+        }
+        origin
+    }
+
+    /// Notes the address space of the next child that has another.
+    fn has_child(&mut self, space: &Arc<Space>, in_common: InCommon) {
+        if self.child.is_none() {
             self.child = Some(space.clone());
+            return;
+        }
+        let less = in_common.child < self.usual;
+        self.usual = in_common.child;
+        match self.later.take() {
+            Some(later) if in_common.later > in_common.child => {
+                self.usual = in_common.later;
+                self.child = Some(later);
+                self.levels += 1;
+            }
+            None if less && self.levels < LEVELS => self.later = Some(space.clone()),
+            _ => {}
         }
     }
 }
@@ -380,32 +434,42 @@ impl Save<'_> {
         Ok(id)
     }
 
-    /// What an address space with these mappings has most pages in common with, judged by the
-    /// beginning of each mapping: what the parent has written to since, all of its children may
-    /// still have together.
-    fn origin(
+    /// How many pages an address space with these mappings has in common with another one, judged
+    /// by the beginning of each mapping.
+    fn in_common(
+        &mut self,
+        mm: &MmWithUser,
+        vmas: &[(plan::Vma, u64)],
+        space: Option<&Arc<Space>>,
+    ) -> Result<usize> {
+        let Some(space) = space else {
+            return Ok(0);
+        };
+        let other = self.saved.memory.get(space.memory);
+        let other = other.and_then(Memory::mm).ok_or(EINVAL)?;
+        let mut nr = 0;
+        for (vma, family) in vmas {
+            if space.has(vma, *family) {
+                nr += self.pages.in_common(mm, other, vma.start, vma.end)?;
+            }
+        }
+        Ok(nr)
+    }
+
+    /// How many pages it has in common with each that it may be a copy of, if there are several.
+    fn compare(
         &mut self,
         mm: &MmWithUser,
         vmas: &[(plan::Vma, u64)],
         parent: &Spaces,
-    ) -> Result<Arc<Space>> {
-        let Some(child) = &parent.child else {
-            return Ok(parent.own.clone());
-        };
-        let mut in_common = [0; 2];
-        for (space, sum) in [&parent.own, child].iter().zip(&mut in_common) {
-            let other = self.saved.memory.get(space.memory);
-            let other = other.and_then(Memory::mm).ok_or(EINVAL)?;
-            for (vma, family) in vmas {
-                if space.has(vma, *family) {
-                    *sum += self.pages.in_common(mm, other, vma.start, vma.end)?;
-                }
-            }
+    ) -> Result<InCommon> {
+        if parent.child.is_none() {
+            return Ok(InCommon::default());
         }
-        let [of_parent, of_child] = in_common;
-        Ok(match of_child > of_parent {
-            true => child.clone(),
-            false => parent.own.clone(),
+        Ok(InCommon {
+            own: self.in_common(mm, vmas, Some(&parent.own))?,
+            child: self.in_common(mm, vmas, parent.child.as_ref())?,
+            later: self.in_common(mm, vmas, parent.later.as_ref())?,
         })
     }
 
@@ -413,11 +477,11 @@ impl Save<'_> {
     fn mm(
         &mut self,
         mm: ARef<MmWithUser>,
-        parent: Option<&Spaces>,
+        parent: Option<&mut Spaces>,
         owner: &Credential,
     ) -> Result<Arc<Space>> {
         let key = MmExt::raw(&*mm) as usize;
-        if let (Some(parent), Some(id)) = (parent, self.find(key)) {
+        if let (Some(parent), Some(id)) = (&parent, self.find(key)) {
             if parent.own.id == id {
                 return Ok(parent.own.clone());
             }
@@ -456,9 +520,12 @@ impl Save<'_> {
             };
             vmas.push((vma, family), GFP_KERNEL)?;
         }
-        let origin = match parent {
-            Some(parent) => Some(self.origin(&mm, &vmas, parent)?),
-            None => None,
+        let (origin, in_common) = match &parent {
+            Some(parent) => {
+                let in_common = self.compare(&mm, &vmas, parent)?;
+                (Some(parent.origin(in_common).clone()), in_common)
+            }
+            None => (None, InCommon::default()),
         };
         for (vma, family) in &mut vmas {
             vma.inherited = origin
@@ -533,7 +600,11 @@ impl Save<'_> {
         self.saved
             .memory
             .push(Memory::Private(private), GFP_KERNEL)?;
-        Ok(Arc::new(Space { id, vmas, memory }, GFP_KERNEL)?)
+        let space = Arc::new(Space { id, vmas, memory }, GFP_KERNEL)?;
+        if let Some(parent) = parent {
+            parent.has_child(&space, in_common);
+        }
+        Ok(space)
     }
 
     /// The table of open files of a thread.
@@ -660,18 +731,16 @@ impl Save<'_> {
             self.spaces.push(None, GFP_KERNEL)?;
             return Ok(ObjectId::NONE);
         };
-        let parent = process.parent.and_then(|parent| self.spaces.get(parent));
-        let parent = parent.cloned().flatten();
         let mm = TaskExt::mm(thread).ok_or(EAGAIN)?;
-        let own = self.mm(mm, parent.as_ref(), &thread.cred())?;
-        let id = own.id;
-        if let Some(parent) = process.parent {
-            if let Some(Some(parent)) = self.spaces.get_mut(parent) {
-                parent.has_child(&own);
-            }
+        // It is looked at beside all others, and goes back.
+        let slot = process.parent.and_then(|at| self.spaces.get_mut(at));
+        let mut parent = slot.and_then(Option::take);
+        let own = self.mm(mm, parent.as_mut(), &thread.cred())?;
+        if let Some(slot) = process.parent.and_then(|at| self.spaces.get_mut(at)) {
+            *slot = parent;
         }
-        let spaces = Spaces { own, child: None };
-        self.spaces.push(Some(spaces), GFP_KERNEL)?;
+        let id = own.id;
+        self.spaces.push(Some(Spaces::new(own)), GFP_KERNEL)?;
         Ok(id)
     }
 
