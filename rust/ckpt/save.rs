@@ -473,7 +473,7 @@ impl Save<'_> {
         })
     }
 
-    /// The address space of the next process, whose parent has these.
+    /// The address space of the next process, whose parent has these, and is told of it.
     fn mm(
         &mut self,
         mm: ARef<MmWithUser>,

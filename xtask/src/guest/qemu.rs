@@ -52,7 +52,7 @@ pub fn command(
     command
         .arg("--verbose")
         .arg(format!("--rodir={DIR}={}", shared.display()));
-    for word in words(kernel, script) {
+    for word in words(script) {
         command.arg("--append").arg(word);
     }
     for argument in &script.qemu {
@@ -71,11 +71,7 @@ pub fn command(
 /// The guest's files cannot be written.
 pub fn interactive(kernel: &Kernel, dir: &Path) -> Result<Command> {
     if let Some(vng) = virtme_ng() {
-        let mut command = virtme(&vng, kernel, 4, 2048);
-        for word in to_boot(kernel) {
-            command.arg("--append").arg(word);
-        }
-        return Ok(command);
+        return Ok(virtme(&vng, kernel, 4, 2048));
     }
     let initrd = dir.join("initramfs.cpio");
     let init = initramfs::init("", "setsid -c sh -l </dev/ttyS0 >/dev/ttyS0 2>&1");
@@ -89,10 +85,10 @@ pub fn interactive(kernel: &Kernel, dir: &Path) -> Result<Command> {
     Ok(command)
 }
 
-/// What guests that run a script are told besides where their console is.
-fn words<'a>(kernel: &Kernel, script: &'a Script<'_>) -> impl Iterator<Item = &'a str> {
+/// What guests that run a script are told besides.
+fn words<'a>(script: &'a Script<'_>) -> impl Iterator<Item = &'a str> {
     let asked = script.cmdline.iter().map(String::as_str);
-    asked.chain(["oops=panic"]).chain(to_boot(kernel))
+    asked.chain(["oops=panic"])
 }
 
 /// What a kernel has to be told so that it always boots.
@@ -126,6 +122,9 @@ fn virtme(vng: &Path, kernel: &Kernel, cpus: u32, memory: u32) -> Command {
         // Without a value the 9p client of recent kernels refuses its source.
         .args(["--append", "root=/dev/root"])
         .arg("--qemu-opts=-nic none");
+    for word in to_boot(kernel) {
+        command.arg("--append").arg(word);
+    }
     if probe::accelerator() == Accelerator::Tcg {
         command.arg("--disable-kvm");
     }
@@ -154,7 +153,8 @@ pub fn plain(
         command.arg("-serial").arg(format!("chardev:{id}"));
     }
     let mut cmdline = vec!["console=ttyS0 earlyprintk=serial,ttyS0 panic=-1"];
-    cmdline.extend(words(kernel, script));
+    cmdline.extend(to_boot(kernel));
+    cmdline.extend(words(script));
     command.arg("-append").arg(cmdline.join(" "));
     for argument in &script.qemu {
         command.args(argument.split_ascii_whitespace());
